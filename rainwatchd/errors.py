@@ -1,0 +1,17 @@
+"""Errors that are meant for people: one line that says what, where and how to mend it."""
+
+
+class RainwatchError(Exception):
+    """Anything that the program can explain; shown as one line, never as a traceback."""
+
+
+class ConfigError(RainwatchError):
+    """The configuration cannot be used; exit status 78."""
+
+
+class ModelError(RainwatchError):
+    """The model file cannot be honoured; names the field."""
+
+
+class AudioError(RainwatchError):
+    """A recording or a microphone cannot be read; names it."""
