@@ -1,0 +1,19 @@
+"""Labelled recordings: where they come from, which may be used, and how they are divided."""
+
+from training.dataset.clip import LABELS, Clip, DataError, check_readable, digest, load
+from training.dataset.layouts import read
+from training.dataset.manifest import read_manifest
+from training.dataset.split import folds, split_by_recording
+
+__all__ = [
+    "LABELS",
+    "Clip",
+    "DataError",
+    "check_readable",
+    "digest",
+    "folds",
+    "load",
+    "read",
+    "read_manifest",
+    "split_by_recording",
+]

@@ -1,0 +1,88 @@
+"""The manifest CSV: one row a clip."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from training.dataset.clip import LABELS, Clip, DataError
+from training.dataset.rules import LEFT_OUT, RELABELLED, sessions
+
+_log = logging.getLogger(__name__)
+
+_REQUIRED = ("path", "recording", "class")
+
+
+def read_manifest(path: Path) -> list[Clip]:
+    """Read the clips of a manifest, paths relative to its folder.
+
+    The columns ``path``, ``recording`` and ``class`` must be there; ``sub_label``, ``source``,
+    ``duration_s``, ``use``, ``fold``, ``license``, ``license_checked`` and ``attribution`` may be.
+    Rows that `training.dataset.rules` knows to be wrong are left out or relabelled. Files are
+    not opened. Raises `DataError` naming the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); give the path of a CSV file") from error
+    reader = csv.DictReader(text.splitlines())
+    missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
+    if missing:
+        raise DataError(
+            f"{path}: column {', '.join(missing)} missing; the first line must name "
+            f"{', '.join(_REQUIRED)}"
+        )
+    clips = [_clip(path, reader.line_num, row) for row in reader]
+    if not clips:
+        raise DataError(f"{path}: no rows; add one row a clip")
+    kept = [clip for clip in clips if _relative(path, clip) not in LEFT_OUT]
+    if len(kept) < len(clips):
+        _log.info("%s: %d rows left out by rule", path, len(clips) - len(kept))
+    corrected = [
+        replace(clip, label=RELABELLED[name][0])
+        if (name := _relative(path, clip)) in RELABELLED
+        else clip
+        for clip in kept
+    ]
+    return sessions(corrected)
+
+
+def _relative(manifest: Path, clip: Clip) -> str:
+    return clip.path.relative_to(manifest.parent).as_posix()
+
+
+def _clip(manifest: Path, line: int, row: dict[str, str | None]) -> Clip:
+    def field(name: str, default: str = "") -> str:
+        return row.get(name) or default
+
+    where = f"{manifest}, line {line}"
+    for name in _REQUIRED:
+        if not field(name):
+            raise DataError(f"{where}: {name} is empty; fill it in or take the row out")
+    label = field("class")
+    if label not in LABELS:
+        raise DataError(f"{where}: class {label!r} is unknown; allowed: {', '.join(LABELS)}")
+    use = field("use", "train")
+    if use not in ("train", "evaluate"):
+        raise DataError(f"{where}: use is {use!r}; allowed: train, evaluate")
+    fold = field("fold")
+    try:
+        duration_s = float(field("duration_s", "0"))
+        own_fold = int(fold) if fold else None
+    except ValueError as error:
+        raise DataError(f"{where}: duration_s and fold must be numbers ({error})") from error
+    return Clip(
+        path=manifest.parent / field("path"),
+        recording=field("recording"),
+        label=label,
+        sub_label=field("sub_label", label),
+        source=field("source", manifest.parent.name),
+        duration_s=duration_s,
+        use=use,
+        fold=own_fold,
+        license=field("license"),
+        license_checked=field("license_checked"),
+        attribution=field("attribution"),
+    )
