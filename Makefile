@@ -1,0 +1,68 @@
+# make demo    replay real recordings with the shipped model
+# make test    lint, types, tests, and a small training from recording to detection
+# make bench   measure, side by side with other ways to do the same
+# make torture SECONDS=300 SEED=1   random faults and malformed input
+# make model   rebuild the shipped model (needs SHARED, about two hours)
+# make clean   remove everything that was made here
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+SHARED ?= ../shared
+SECONDS ?= 300
+SEED ?= 1
+
+VENV := .venv
+BIN := $(VENV)/bin
+SETTINGS := pyproject.toml .ci/constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint .ci/constraints.txt
+TEST_PACKAGES := espeak-ng g++ libasound2-plugins libmagic1 libportaudio2 mosquitto \
+	mosquitto-clients openssl pulseaudio pulseaudio-utils sox systemd
+
+# The library writes telemetry files into the user's cache folder otherwise.
+export ORT_DISABLE_TELEMETRY = 1
+export TF_CPP_MIN_LOG_LEVEL = 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit smoke bench torture model clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+# Each stamp stands for one finished step, so that a second call does nothing.
+$(VENV)/pyvenv.cfg:
+	@.ci/system-packages $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.stamp: $(VENV)/pyvenv.cfg $(SETTINGS)
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/runtime.stamp .ci/system-packages
+	@.ci/system-packages $(PYTHON) $(TEST_PACKAGES)
+	$(PIP_INSTALL) --editable '.[plot,training,dev]'
+	@touch $@
+
+demo: $(VENV)/runtime.stamp
+	$(BIN)/rainwatchd --file $(DEMO_RECORDINGS)
+
+DEMO_RECORDINGS := $(addprefix tests/recordings/, \
+	background/bird_whizz_forest_birds.ogg \
+	chainsaw/esc10_freesound-19898.ogg \
+	engine/ibm_max_car_engine.ogg \
+	storm/relaxing_sounds_thunder_storm.ogg)
+
+test: lint types unit smoke
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/test.stamp
+	$(BIN)/mypy
+
+unit: $(VENV)/test.stamp
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
