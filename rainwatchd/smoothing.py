@@ -1,0 +1,50 @@
+"""Trailing averages of a class's scores over a span in seconds."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+
+class Mean:
+    """Mean of the scores whose windows ended within the last `span_s`."""
+
+    def __init__(self, span_s: float, rate_hz: int, step_s: float) -> None:
+        # A window is counted where the middle of its step lies, so that a step which does not
+        # divide the span is rounded to the nearest number of windows.
+        self._span = (span_s - step_s / 2) * rate_hz
+        self._ends: deque[int] = deque()
+        self._scores: deque[float] = deque()
+
+    def push(self, end: int, score: float) -> float:
+        """Take the score of the window that ended at sample `end`; return the mean."""
+        ends, scores = self._ends, self._scores
+        while ends and ends[0] <= end - self._span:
+            ends.popleft()
+            scores.popleft()
+        ends.append(end)
+        scores.append(score)
+        return sum(scores) / len(scores)
+
+
+class Ema:
+    """Exponential moving average with the delay of a mean over `span_s`: time constant span/2.
+
+    Divided by the sum of its weights, so that the first scores count fully instead of being
+    pulled towards zero.
+    """
+
+    def __init__(self, span_s: float, rate_hz: int, step_s: float) -> None:
+        self._per_sample = -2.0 / (span_s * rate_hz)
+        self._weight = 1.0 - math.exp(self._per_sample * step_s * rate_hz)
+        self._total = 0.0
+        self._weights = 0.0
+        self._end = 0
+
+    def push(self, end: int, score: float) -> float:
+        """Take the score of the window that ended at sample `end`; return the average."""
+        keep = math.exp(self._per_sample * (end - self._end))
+        self._end = end
+        self._total = self._total * keep + self._weight * score
+        self._weights = self._weights * keep + self._weight
+        return self._total / self._weights
