@@ -1,0 +1,127 @@
+"""The one YAML file, read into frozen options; every mistake is named by file, line and key."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+import yaml
+
+from rainwatchd import config_lines
+from rainwatchd.errors import ConfigError
+from rainwatchd.events import DeviceId
+from rainwatchd.model_spec import DecisionRule
+
+DEFAULT_PATH = Path("/etc/rainwatchd/rainwatchd.yaml")
+"""Read when no ``--config`` is given and it exists."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be set. ``configs/rainwatchd.yaml`` documents each key."""
+
+    device_id: DeviceId | None = None
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)] | None = None
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None
+    model: str | None = None
+    step_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] | None = None
+    state_directory: str = "/var/lib/rainwatchd"
+    decision: dict[str, dict[str, str | float]] = {}
+
+    def rule(self, label: str, rule: DecisionRule) -> DecisionRule:
+        """Apply what the file says about `label` to the model's own rule."""
+        merged = msgspec.structs.asdict(rule) | self.decision.get(label, {})
+        return msgspec.convert(merged, DecisionRule)
+
+    @property
+    def identity(self) -> str:
+        """The device's name in topics and messages: `device_id`, else the host's name."""
+        return self.device_id or socket.gethostname()
+
+
+def load(path: Path | None, settings: Mapping[str, str] | None = None) -> Config:
+    """Read and check the configuration.
+
+    Args:
+        path: The YAML file; None for `DEFAULT_PATH` where it exists, else the defaults.
+        settings: Values from the command line by dotted key (``mqtt.port``), as YAML scalars.
+
+    Raises:
+        ConfigError: Names file, line, key, value and what is allowed.
+    """
+    document = config_lines.Document("the defaults")
+    if path is not None or DEFAULT_PATH.exists():
+        path = path or DEFAULT_PATH
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}; name the file by --config") from error
+        document = config_lines.parse(text, str(path))
+    for key, value in (settings or {}).items():
+        document.put(key.split("."), _scalar(key, value), f"--{key}")
+    return _decode(document)
+
+
+def defaults() -> dict[str, Any]:
+    """Every key by its dotted name, with its default; sections are spread out."""
+    return dict(_spread(Config, ()))
+
+
+def _spread(section: type[msgspec.Struct], above: tuple[str, ...]) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for field in msgspec.structs.fields(section):
+        path = (*above, field.encode_name)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found += _spread(field.type, path)
+        else:
+            default = field.default
+            if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
+                default = field.default_factory()
+            found.append((".".join(path), default))
+    return found
+
+
+def _scalar(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--{key}: {text!r} isn't a value; quote it") from error
+
+
+def _decode(document: config_lines.Document) -> Config:
+    hints = get_type_hints(Config)
+    for key in [key for key, value in document.values.items() if value is None]:
+        # A section whose keys are all commented out.
+        if isinstance(hints.get(key), type) and issubclass(hints[key], msgspec.Struct):
+            document.values[key] = {}
+    try:
+        config = msgspec.convert(document.values, Config)
+    except msgspec.ValidationError as error:
+        raise config_lines.explain(error, document, Config) from error
+    for label, changes in config.decision.items():
+        try:
+            config.rule(label, DecisionRule())
+        except msgspec.ValidationError as error:
+            below = ("decision", label)
+            raise config_lines.explain(error, document, DecisionRule, below) from error
+        _check_rule(label, changes, document)
+    return config
+
+
+def _check_rule(
+    label: str, changes: Mapping[str, str | float], document: config_lines.Document
+) -> None:
+    for key, value in changes.items():
+        if isinstance(value, str):
+            continue
+        if key.endswith("_threshold") and not 0 < value < 1:
+            allowed = "a number above 0 and below 1"
+        elif key.endswith("_s") and not 0 <= value <= 3600:
+            allowed = "seconds from 0 to 3600"
+        else:
+            continue
+        raise document.error(
+            ("decision", label, key), f"decision.{label}.{key} is {value}; allowed: {allowed}"
+        )
