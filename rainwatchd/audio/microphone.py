@@ -1,0 +1,111 @@
+"""Sound from PortAudio."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import ModuleType
+from typing import Any
+
+from rainwatchd.audio.channels import check_channel, to_mono
+from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.errors import AudioError
+from rainwatchd.features import Floats
+
+
+def portaudio() -> ModuleType:
+    """Return the sounddevice module, whose import initialises PortAudio and lists the devices."""
+    try:
+        import sounddevice  # noqa: PLC0415
+    except OSError as error:
+        raise AudioError("PortAudio is missing: install the package libportaudio2") from error
+    module: ModuleType = sounddevice
+    return module
+
+
+class Microphone:
+    """One PortAudio input stream; its callback only copies into the ring.
+
+    It neither chooses the device nor opens it again: `callback_age_s`, `active` and `overflows`
+    tell a supervisor what it needs to know.
+    """
+
+    rate_hz: int
+    channels: int
+
+    def __init__(self, device: int | None, channel: int | None, rate_hz: int | None = None) -> None:
+        """`device` is PortAudio's index (None: its default); `channel` counts from 1, None: mean.
+
+        `rate_hz` None takes the device's own rate, which needs no conversion in the driver.
+        """
+        self.overflows = 0
+        """Callbacks before which the driver dropped samples."""
+        self._device = device
+        self._channel = channel
+        self._wanted_rate_hz = rate_hz
+        self._stream: Any = None
+        self._ring: RingBuffer | None = None
+        self._arrived = threading.Event()
+        self._last_callback_s = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether PortAudio believes that the stream runs; a frozen server is active too."""
+        return self._stream is not None and bool(self._stream.active)
+
+    @property
+    def callback_age_s(self) -> float:
+        """Time since the last callback, or since the stream was started."""
+        return time.monotonic() - self._last_callback_s
+
+    def open(self) -> None:
+        """Open the device; raise `AudioError` when it is absent, busy or has no such channel."""
+        sounddevice = portaudio()
+        try:
+            device = sounddevice.query_devices(self._device, "input")
+            name = f"microphone {device['name']!r}"
+            self.channels = self._channel or int(device["max_input_channels"])
+            check_channel(self._channel, int(device["max_input_channels"]), name)
+            self.rate_hz = self._wanted_rate_hz or round(device["default_samplerate"])
+            self._stream = sounddevice.InputStream(
+                device=self._device,
+                channels=self.channels,
+                samplerate=self.rate_hz,
+                dtype="float32",
+                latency="high",
+                callback=self._on_block,
+                finished_callback=self._arrived.set,
+            )
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise AudioError(f"microphone cannot be opened: {error}") from error
+
+    def fill(self, ring: RingBuffer, timeout_s: float) -> bool:
+        """Wait for the next block; the first call starts the stream. False when it has stopped."""
+        if self._ring is not ring:
+            self._ring = ring
+            self._last_callback_s = time.monotonic()
+            try:
+                self._stream.start()
+            except portaudio().PortAudioError as error:
+                raise AudioError(f"microphone cannot be started: {error}") from error
+        self._arrived.wait(timeout_s)
+        self._arrived.clear()
+        return self.active
+
+    def close(self) -> None:
+        """Stop the callbacks and release the device."""
+        stream, self._stream, self._ring = self._stream, None, None
+        if stream is not None:
+            stream.close(ignore_errors=True)
+
+    def _on_block(self, block: Floats, frames: int, _time: Any, status: Any) -> None:
+        ring = self._ring
+        if ring is None:
+            return
+        if status.input_overflow:
+            # PortAudio doesn't say how much was dropped; one block is the least.
+            self.overflows += 1
+            ring.skip(frames)
+        ring.write(to_mono(block, self._channel))
+        self._last_callback_s = time.monotonic()
+        self._arrived.set()

@@ -1,0 +1,159 @@
+"""Sound from a file."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from rainwatchd.audio.channels import check_channel, to_mono
+from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.errors import AudioError
+
+SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".caf",
+        ".rf64",
+        ".w64",
+        ".wave",
+    ]
+)
+"""What a folder is searched for; a file that is named itself may have any name."""
+
+_BLOCK_SAMPLES = 32768
+"""Read at once, over all channels. A damaged block is lost whole, so it is kept short."""
+
+_REALTIME_BLOCK_S = 0.1
+
+_RATE_LIMITS_HZ = (1000, 1_000_000)
+
+_LARGEST = 2.0**31
+"""Beyond any integer format's full scale, and its power still fits a float."""
+
+_UNKNOWN_BYTES = 0x7FFFF000
+"""Lengths from here on are what programs write that stream to a pipe and cannot know better."""
+
+
+class Recording:
+    """Any file that libsndfile reads, block by block, never the whole of it in memory."""
+
+    rate_hz: int
+    channels: int
+    duration_s: float | None
+    """What the header promises; None where it doesn't say."""
+
+    def __init__(self, path: Path, channel: int | None = None, realtime: bool = False) -> None:
+        """`channel` counts from 1, None takes the mean; `realtime` paces like a microphone."""
+        self.path = path
+        self._channel = channel
+        self._realtime = realtime
+        self._file: soundfile.SoundFile | None = None
+        self._frames_read = 0
+        self._started_s = 0.0
+
+    def open(self) -> None:
+        """Read the header; raise `AudioError` when there is no sound to be had from the file."""
+        try:
+            file = soundfile.SoundFile(self.path)
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"{self.path}: {self._why_not(error)}") from error
+        self._file = file
+        self.rate_hz = file.samplerate
+        self.channels = file.channels
+        check_channel(self._channel, self.channels, str(self.path))
+        low_hz, high_hz = _RATE_LIMITS_HZ
+        if not low_hz <= self.rate_hz <= high_hz:
+            raise AudioError(
+                f"{self.path}: sample rate {self.rate_hz} Hz; allowed: {low_hz} to {high_hz}"
+            )
+        if file.frames == 0:
+            raise AudioError(
+                f"{self.path}: its header says that it has no samples; if the recorder was cut off "
+                f"while writing, `sox --ignore-length {self.path.name} mended.wav` may save it"
+            )
+        self.duration_s = _promised_frames(file) / self.rate_hz if file.frames < 2**60 else None
+        self._started_s = time.monotonic()
+
+    def fill(self, ring: RingBuffer, timeout_s: float) -> bool:
+        """Read one block, only as much as fits; False at the end of the file.
+
+        Raises `AudioError` where the file is damaged or cut short.
+        """
+        file = self._file
+        if file is None:
+            return False
+        frames = min(ring.free, max(1, _BLOCK_SAMPLES // self.channels))
+        if self._realtime:
+            frames = min(frames, round(_REALTIME_BLOCK_S * self.rate_hz))
+            due_s = self._started_s + (self._frames_read + frames) / self.rate_hz
+            wait_s = due_s - time.monotonic()
+            time.sleep(min(max(wait_s, 0.0), timeout_s))
+            if wait_s > timeout_s:
+                return True
+        at_s = f"{self._frames_read / self.rate_hz:.3f} s"
+        try:
+            block = file.read(frames, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"{self.path}: damaged at {at_s}: {error}") from error
+        mono = to_mono(block, self._channel)
+        if mono.size and not float(np.abs(mono).max()) < _LARGEST:  # NaN is below nothing
+            bad = int(np.argmax(~(np.abs(mono) < _LARGEST)))
+            ring.write(mono[:bad])
+            at_s = f"{(self._frames_read + bad) / self.rate_hz:.3f} s"
+            raise AudioError(f"{self.path}: the sample at {at_s} is no sound: {mono[bad]}")
+        ring.write(mono)
+        self._frames_read += len(mono)
+        if len(mono) == frames:
+            return True
+        self._check_length()
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @property
+    def position_s(self) -> float:
+        """How much has been read."""
+        return self._frames_read / self.rate_hz
+
+    def _why_not(self, error: soundfile.SoundFileError) -> str:
+        try:
+            with self.path.open("rb") as file:
+                return f"no recording: {_reason(error)}" if file.read(1) else "the file is empty"
+        except OSError as reason:
+            return str(reason.strerror)
+
+    def _check_length(self) -> None:
+        if self.duration_s is not None and self.duration_s - self.position_s > 0.05:
+            raise AudioError(
+                f"{self.path}: cut short: {self.position_s:.3f} s of the {self.duration_s:.3f} s "
+                "that its header promises"
+            )
+
+
+def _reason(error: soundfile.SoundFileError) -> str:
+    return str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
+
+
+def _promised_frames(file: soundfile.SoundFile) -> float:
+    """Frames by the header. libsndfile quietly corrects the length of a WAV or AIFF cut short."""
+    promise = re.search(r"(?:data|SSND) : (\d+) \(should be ([1-9]\d*)\)", file.extra_info)
+    if promise is None or int(promise[1]) >= _UNKNOWN_BYTES:
+        return float(file.frames)
+    return float(file.frames * max(1.0, int(promise[1]) / int(promise[2])))
