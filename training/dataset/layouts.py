@@ -8,6 +8,7 @@ from pathlib import Path
 
 from training.dataset.clip import LABELS, Clip, DataError, duration_s
 from training.dataset.manifest import read_manifest
+from training.dataset.rules import joined_recordings
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
 
@@ -89,7 +90,7 @@ def read_class_folders(folder: Path) -> list[Clip]:
 def read_esc50(folder: Path) -> list[Clip]:
     """Read ESC-50 (Piczak 2015): ``src_file`` is the Freesound number of the recording."""
     rows = _table(folder / "meta/esc50.csv", ("filename", "fold", "category", "src_file"))
-    return [
+    clips = [
         Clip(
             path=(path := folder / "audio" / row["filename"]),
             recording=f"freesound-{row['src_file']}",
@@ -103,6 +104,7 @@ def read_esc50(folder: Path) -> list[Clip]:
         )
         for row in rows
     ]
+    return joined_recordings(clips)
 
 
 def read_urbansound8k(folder: Path) -> list[Clip]:

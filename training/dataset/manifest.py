@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.dataset.clip import LABELS, Clip, DataError
-from training.dataset.rules import LEFT_OUT, RELABELLED, sessions
+from training.dataset.rules import LEFT_OUT, RELABELLED, joined_recordings
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def read_manifest(path: Path) -> list[Clip]:
         else clip
         for clip in kept
     ]
-    return sessions(corrected)
+    return joined_recordings(corrected)
 
 
 def _relative(manifest: Path, clip: Clip) -> str:

@@ -58,7 +58,7 @@ def _deal(
         got = [0] * len(shares)
         for recording in _order(sources, draw):
             members = by_recording[recording]
-            own = members[0].fold
+            own = next((clip.fold for clip in members if clip.fold is not None), None)
             if own_folds and own is not None and 1 <= own <= len(shares):
                 part = own - 1
             else:
@@ -77,7 +77,7 @@ def _deal(
 
 
 def _order(sources: Mapping[str, Sequence[str]], draw: random.Random) -> list[str]:
-    """Recordings source by source, both shuffled, those with folds of their own first."""
+    """Recordings source by source, both shuffled."""
     names = sorted(sources)
     draw.shuffle(names)
     ordered = []

@@ -1,0 +1,236 @@
+"""Seeded test streams: chainsaws and engines over ambience, and ambience alone."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from rainwatchd.features import Floats
+from training.dataset import Clip, DataError, load
+from training.snr import band_power, gain_for
+
+SLOT_S = 60
+"""One event stands in every slot of this length."""
+
+EVENT_S = (12.0, 25.0)
+_LEAD_S = 8.0
+"""Ambience before and after each event within its slot, so that alerts can end."""
+
+_CROSSFADE_S = 0.25
+_FADE_S = 0.5
+_LOWPASS_HZ = (1000.0, 8000.0)
+"""Corner frequencies drawn for the distance: air and leaves take the highs first."""
+
+_LEVEL_DBFS = (-45.0, -20.0)
+"""Levels drawn for the ambience: microphones and their gains differ."""
+
+_SOURCE_WEIGHT = 5
+
+_SHORTEST_EVENT_S = 1.0
+_SHORTEST_BED_S = 10.0
+_SILENT_POWER = 1e-10
+"""-100 dBFS: below it a stretch of a recording is digital silence, not ambience."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is really there; times in seconds from the start of the stream."""
+
+    label: str
+    onset_s: float
+    offset_s: float
+    recording: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Sound with known events, made block by block so that an hour needs little memory."""
+
+    name: str
+    rate_hz: int
+    duration_s: float
+    truth: tuple[Truth, ...]
+    blocks: Callable[[], Iterator[Floats]]
+    """Makes the samples anew at every call, the same ones: float32 blocks of shape ``(n,)``."""
+
+
+def event_stream(
+    events: Sequence[Clip],
+    ambience: Sequence[Clip],
+    *,
+    snr_db: float,
+    slots: int,
+    rate_hz: int,
+    seed: int,
+) -> Stream:
+    """Lay one event a minute over ambience at exactly `snr_db` (see `training.snr`).
+
+    `events` are clips of one label; a source is drawn first, weighed by its recordings but at
+    most `_SOURCE_WEIGHT`, then one of its recordings, so that no source rules. What is shorter
+    than the event is looped within its recording, with crossfades. Everything but the gain is
+    drawn from `seed` alone: streams that differ in `snr_db` hold the same events at the same
+    places. Raises `DataError` when there is nothing to draw from.
+    """
+    labels = sorted({clip.label for clip in events})
+    if len(labels) != 1:
+        raise DataError(f"an event stream needs clips of one class; it got {labels or 'none'}")
+    pool = _by_source_and_recording(events)
+    beds = [clip for clip in ambience if clip.duration_s >= _SHORTEST_BED_S]
+    if not pool or not beds:
+        raise DataError(
+            f"{labels[0]} streams need events of {_SHORTEST_EVENT_S:g} s or more and "
+            f"ambience of {_SHORTEST_BED_S:g} s or more: add held-out recordings"
+        )
+    plans = [_plan(pool, random.Random(f"{seed} {labels[0]} {slot}")) for slot in range(slots)]
+
+    def blocks() -> Iterator[Floats]:
+        for slot, plan in enumerate(plans):
+            yield _mix(plan, beds, snr_db, rate_hz, random.Random(f"{seed} bed {slot}"))
+
+    truth = tuple(
+        Truth(
+            labels[0],
+            slot * SLOT_S + plan.onset_s,
+            slot * SLOT_S + plan.onset_s + plan.duration_s,
+            plan.clips[0].recording,
+            plan.clips[0].source,
+        )
+        for slot, plan in enumerate(plans)
+    )
+    name = f"{labels[0]} at {snr_db:+g} dB"
+    return Stream(name, rate_hz, float(slots * SLOT_S), truth, blocks)
+
+
+def joined_stream(name: str, clips: Sequence[Clip], *, rate_hz: int) -> Stream:
+    """Join whole recordings end to end, at their own levels, like sounds together.
+
+    Each clip is one `Truth` with its label, whatever it is. Short clips one after the other make
+    what lasts in nature last here too: a helicopter in five-second clips would end before any
+    alert could start.
+    """
+    if not clips:
+        raise DataError(f"{name}: no recordings to listen to: add some, or hold some out")
+    ordered = sorted(
+        clips, key=lambda clip: (clip.label, clip.sub_label, clip.recording, clip.path)
+    )
+    ends = list(accumulate(clip.duration_s for clip in ordered))
+
+    def blocks() -> Iterator[Floats]:
+        for clip in ordered:
+            yield load(clip, rate_hz)
+
+    truth = tuple(
+        Truth(clip.label, end_s - clip.duration_s, end_s, clip.recording, clip.source)
+        for clip, end_s in zip(ordered, ends, strict=True)
+    )
+    return Stream(name, rate_hz, ends[-1], truth, blocks)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    clips: tuple[Clip, ...]
+    onset_s: float
+    duration_s: float
+    lowpass_hz: float
+    level_dbfs: float
+    start: float
+    """Where in the recording the event begins, as a share of its length."""
+
+
+def _plan(pool: dict[str, dict[str, list[Clip]]], draw: random.Random) -> _Plan:
+    sources = sorted(pool)
+    weights = [min(len(pool[source]), _SOURCE_WEIGHT) for source in sources]
+    recordings = pool[draw.choices(sources, weights)[0]]
+    clips = recordings[draw.choice(sorted(recordings))]
+    duration_s = draw.uniform(*EVENT_S)
+    low, high = _LOWPASS_HZ
+    return _Plan(
+        clips=tuple(sorted(clips, key=lambda clip: clip.path)),
+        onset_s=draw.uniform(_LEAD_S, SLOT_S - _LEAD_S - duration_s),
+        duration_s=duration_s,
+        lowpass_hz=low * (high / low) ** draw.random(),
+        level_dbfs=draw.uniform(*_LEVEL_DBFS),
+        start=draw.random(),
+    )
+
+
+def _mix(
+    plan: _Plan, beds: Sequence[Clip], snr_db: float, rate_hz: int, draw: random.Random
+) -> Floats:
+    bed = _bed(beds, rate_hz, draw)
+    bed *= 10.0 ** (plan.level_dbfs / 20.0) / np.sqrt(np.mean(bed**2))
+    first = round(plan.onset_s * rate_hz)
+    length = round(plan.duration_s * rate_hz)
+    under = bed[first : first + length]
+    event = _event(plan, length, rate_hz)
+    mixed = bed.copy()
+    mixed[first : first + length] += np.float32(gain_for(event, under, snr_db, rate_hz)) * event
+    peak = float(np.abs(mixed).max())
+    return mixed / peak if peak > 1.0 else mixed
+
+
+def _event(plan: _Plan, length: int, rate_hz: int) -> Floats:
+    material = [_trimmed(load(clip, rate_hz)) for clip in plan.clips]
+    looped = _looped(material, length, plan.start, rate_hz)
+    spectrum = np.fft.rfft(looped)
+    frequency_hz = np.fft.rfftfreq(length, 1.0 / rate_hz)
+    spectrum /= np.sqrt(1.0 + (frequency_hz / plan.lowpass_hz) ** 4)
+    event = np.fft.irfft(spectrum, length).astype(np.float32)
+    fade = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, round(_FADE_S * rate_hz), dtype=np.float32))
+    event[: fade.size] *= fade
+    event[-fade.size :] *= fade[::-1]
+    return event
+
+
+def _bed(beds: Sequence[Clip], rate_hz: int, draw: random.Random) -> Floats:
+    length = SLOT_S * rate_hz
+    for _ in range(50):
+        samples = load(draw.choice(beds), rate_hz)
+        bed = _looped([samples], length, draw.random(), rate_hz)
+        quietest = min(band_power(part, rate_hz) for part in np.split(bed, 12))
+        if quietest > _SILENT_POWER:
+            return bed
+    raise DataError("fifty drawn ambiences held silence: the held-out ambience is unusable")
+
+
+def _looped(material: Sequence[Floats], length: int, start: float, rate_hz: int) -> Floats:
+    """Play `material` in turn from `start` (a share of the first), crossfaded, to `length`."""
+    first = material[0]
+    skipped = round(start * max(0, first.size - length))
+    out = np.zeros(length, np.float32)
+    at = 0
+    turn = 0
+    fade_in: Floats = np.zeros(0, np.float32)
+    while at < length:
+        piece = (first[skipped:] if turn == 0 else material[turn % len(material)]).copy()
+        overlap = min(round(_CROSSFADE_S * rate_hz), piece.size // 4)
+        if turn:
+            piece[: fade_in.size] *= fade_in[: piece.size]
+        # Equal power: the two sides of a seam are not alike, so their powers add.
+        fade_in = np.sqrt(np.linspace(0.0, 1.0, overlap, dtype=np.float32))
+        piece[piece.size - overlap :] *= fade_in[::-1]
+        stop = min(length, at + piece.size)
+        out[at:stop] += piece[: stop - at]
+        at += piece.size - overlap
+        turn += 1
+    return out
+
+
+def _trimmed(samples: Floats) -> Floats:
+    """Take off silence at both ends (ESC pads short clips with zeros)."""
+    loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
+    return samples[loud[0] : loud[-1] + 1] if loud.size else samples
+
+
+def _by_source_and_recording(clips: Sequence[Clip]) -> dict[str, dict[str, list[Clip]]]:
+    pool: dict[str, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
+    for clip in clips:
+        if clip.duration_s >= _SHORTEST_EVENT_S:
+            pool[clip.source][clip.recording].append(clip)
+    return {source: dict(recordings) for source, recordings in pool.items()}
