@@ -66,3 +66,6 @@ unit: $(VENV)/test.stamp
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+torture: $(VENV)/test.stamp
+	$(BIN)/python -m tests.torture --seconds $(SECONDS) --seed $(SEED)
