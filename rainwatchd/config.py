@@ -11,9 +11,10 @@ import msgspec
 import yaml
 
 from rainwatchd import config_lines
+from rainwatchd.audio.options import AudioOptions
 from rainwatchd.errors import ConfigError
 from rainwatchd.events import DeviceId
-from rainwatchd.model_spec import DecisionRule
+from rainwatchd.model_spec import DecisionRule, ModelSpec
 
 DEFAULT_PATH = Path("/etc/rainwatchd/rainwatchd.yaml")
 """Read when no ``--config`` is given and it exists."""
@@ -29,6 +30,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     step_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] | None = None
     state_directory: str = "/var/lib/rainwatchd"
     decision: dict[str, dict[str, str | float]] = {}
+    audio: AudioOptions = AudioOptions()
+
+    def rules(self, spec: ModelSpec) -> dict[str, DecisionRule]:
+        """Return the model's rules with what the file says about them; one a label that alerts."""
+        unknown = [label for label in self.decision if label not in spec.decision]
+        if unknown:
+            raise ConfigError(
+                f"decision.{unknown[0]}: the model {spec.name} has no such alert; allowed: "
+                f"{', '.join(spec.decision)}"
+            )
+        return {label: self.rule(label, rule) for label, rule in spec.decision.items()}
 
     def rule(self, label: str, rule: DecisionRule) -> DecisionRule:
         """Apply what the file says about `label` to the model's own rule."""
