@@ -92,6 +92,9 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        # The fallback would only try the same again, and says so on stdout.
+        return onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime's errors share no class but this
         raise ModelError(f"ONNX Runtime refuses it: {error}") from error

@@ -86,7 +86,7 @@ def decode(document: str | bytes) -> ModelSpec:
     """Read the metadata document; raise `ModelError` naming the first field that is wrong."""
     try:
         spec = msgspec.json.decode(document, type=ModelSpec)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"model metadata {METADATA_KEY!r}: {error}") from error
     _check(spec)
     return spec
