@@ -98,7 +98,6 @@ def encode(spec: ModelSpec) -> str:
 
 
 def _check(spec: ModelSpec) -> None:
-    rules = list(spec.decision.values())
     for field, right, allowed in (
         ("format", spec.format == FORMAT_VERSION, f"{FORMAT_VERSION}"),
         ("labels", len(set(spec.labels)) == len(spec.labels) >= 2, "two or more, none twice"),
@@ -110,13 +109,22 @@ def _check(spec: ModelSpec) -> None:
         ("fmax_hz", spec.fmax_hz <= spec.sample_rate_hz / 2, "at most half of sample_rate_hz"),
         ("window_s", 0.1 <= spec.window_s <= 60, "0.1 to 60"),
         ("step_s", 0.05 <= spec.step_s <= spec.window_s, "0.05 to window_s"),
-        ("decision", set(spec.decision) <= set(spec.labels), "only names that stand in labels"),
-        (
-            "decision.on_threshold",
-            all(0 < rule.off_threshold <= rule.on_threshold < 1 for rule in rules),
-            "between 0 and 1, off_threshold at most on_threshold",
-        ),
     ):
         if not right:
-            value = getattr(spec, field.split(".", maxsplit=1)[0])
-            raise ModelError(f"model metadata: {field} is {value!r}; allowed: {allowed}")
+            raise _refusal(field, getattr(spec, field), allowed)
+    for label, rule in spec.decision.items():
+        if label not in spec.labels:
+            raise _refusal("decision", label, f"the labels {', '.join(spec.labels)}")
+        values = msgspec.structs.asdict(rule)
+        for key in (key for key in values if key.endswith("_s")):
+            if not 0 <= values[key] <= 3600:
+                raise _refusal(f"decision.{label}.{key}", values[key], "0 to 3600")
+        if not 0 < rule.on_threshold < 1:
+            raise _refusal(f"decision.{label}.on_threshold", rule.on_threshold, "above 0, below 1")
+        if not 0 < rule.off_threshold <= rule.on_threshold:
+            allowed = "above 0, at most on_threshold"
+            raise _refusal(f"decision.{label}.off_threshold", rule.off_threshold, allowed)
+
+
+def _refusal(field: str, value: object, allowed: str) -> ModelError:
+    return ModelError(f"model metadata: {field} is {value!r}; allowed: {allowed}")

@@ -29,12 +29,19 @@ import sys
 from pathlib import Path
 import numpy as np
 from rainwatchd.classifier import Classifier
+from rainwatchd.decision import Decision
 from rainwatchd.errors import ModelError
+from rainwatchd.events import Window
 try:
     classifier = Classifier(Path(sys.argv[1]))
     spec = classifier.spec
     scores = classifier.scores(np.full((spec.n_mels, spec.window_frames), -60, np.float32))
     assert len(scores) == len(spec.labels), scores
+    decision = Decision(spec.labels, spec.decision, spec.sample_rate_hz, spec.step_s)
+    for second in range(60):
+        start = second * spec.sample_rate_hz
+        decision.push(Window(start, start + 1000, scores, -40.0))
+    decision.finish("end_of_stream")
 except ModelError as error:
     print(error)
 """
@@ -84,14 +91,19 @@ def _with_other_metadata(content: bytes, rng: random.Random) -> bytes:
     model = onnx.load_from_string(content)
     (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
     document = json.loads(entry.value)
-    section = document
-    key = rng.choice(list(section))
-    while isinstance(section[key], dict) and section[key] and rng.random() < 0.8:
-        section = section[key]
-        key = rng.choice(list(section))
+    section, key = rng.choice(_places(document))
     if rng.random() < 0.15:
         del section[key]
     else:
         section[key] = rng.choice(_VALUES)
     entry.value = json.dumps(document)
     return bytes(model.SerializeToString())
+
+
+def _places(section: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Every key at every depth, with the section that holds it."""
+    places = [(section, key) for key in section]
+    for inner in section.values():
+        if isinstance(inner, dict):
+            places += _places(inner)
+    return places
