@@ -1,0 +1,36 @@
+"""Names of the topics that one device publishes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Topics of the device `device_id`, whose form `events.DeviceId` keeps to one level."""
+
+    device_id: str
+
+    @property
+    def detection(self) -> str:
+        """Every phase of every event."""
+        return f"rainwatch/{self.device_id}/detection"
+
+    @property
+    def status(self) -> str:
+        """Retained: whether the device can be relied on; also the Last Will."""
+        return f"rainwatch/{self.device_id}/status"
+
+    @property
+    def health(self) -> str:
+        """Retained: the figures of the last minute."""
+        return f"rainwatch/{self.device_id}/health"
+
+    def clip(self, event_id: str) -> str:
+        """A short recording of one event."""
+        return f"rainwatch/{self.device_id}/clip/{event_id}"
+
+    @property
+    def home_assistant(self) -> str:
+        """Retained: Home Assistant's device discovery, whose ids allow no dot."""
+        return f"homeassistant/device/{self.device_id.replace('.', '_')}/config"
