@@ -62,14 +62,15 @@ class Library:
         wanted = int(np.ceil(length * speed)) + 2
         if samples.size > wanted:
             first = int(rng.integers(samples.size - wanted + 1))
-            stretch = samples[first : first + wanted].astype(np.float32) / 32768.0
+            stretch: Floats = samples[first : first + wanted].astype(np.float32) / 32768.0
         else:
             looped = samples.astype(np.float32) / 32768.0
             stretch = loop(looped, wanted, int(rng.integers(samples.size)))
         if speed == 1.0:
             return stretch[:length]
         at = np.arange(length) * speed
-        return np.interp(at, np.arange(stretch.size), stretch).astype(np.float32)
+        faster: Floats = np.interp(at, np.arange(stretch.size), stretch).astype(np.float32)
+        return faster
 
 
 def loop(samples: Floats, length: int, first: int = 0) -> Floats:

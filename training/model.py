@@ -25,7 +25,8 @@ def build(
 ) -> Any:
     """Return the Keras model: ``log_mel [batch, n_mels, frames]`` in dB to ``scores``.
 
-    The output, softmax, has shape ``[batch, classes]``. `weights` is a file of MobileNetV2's ImageNet weights without the top; None lets Keras fetch
+    The output, softmax, has shape ``[batch, classes]``. `weights` is a file of
+    MobileNetV2's ImageNet weights without the top; None lets Keras fetch
     its own. The sub-model that holds MobileNetV2 is the layer named ``mobilenet_v2``.
     """
     import keras
@@ -106,8 +107,8 @@ def _smoothing(n_mels: int) -> NDArray[np.float32]:
     """Return the matrix that averages each band with its eight neighbours on either side."""
     bands = np.arange(n_mels)
     near = (np.abs(bands[:, np.newaxis] - bands) <= 8).astype(np.float32)
-    near /= near.sum(axis=1, keepdims=True)
-    return near
+    mean: NDArray[np.float32] = near / near.sum(axis=1, keepdims=True)
+    return mean
 
 
 def calibrate_batch_norm(model: Any, log_mel: NDArray[np.float32]) -> None:

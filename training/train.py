@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,12 @@ import numpy as np
 from rainwatchd.features import MelSpec
 from training.examples import Examples
 from training.model import build, calibrate_batch_norm
+
+FRONT_ENDS: Mapping[str, tuple[MelSpec, float]] = {
+    "fine": (MelSpec(16000, 1024, 500, 96, 40.0, 5000.0), 4.0),
+    "long": (MelSpec(16000, 2048, 1000, 128, 40.0, 4000.0), 4.0),
+}
+"""Front-ends that were compared, each with its window in seconds; see the model card."""
 
 _CALIBRATION_EXAMPLES = 1024
 
@@ -196,12 +203,3 @@ def draw_curves(table: Path, picture: Path) -> None:
     axes[0].legend()
     figure.savefig(picture, dpi=110)
     pyplot.close(figure)
-
-
-def front_end(name: str) -> tuple[MelSpec, float]:
-    """Return a front-end that was compared, and its window in seconds; see the model card."""
-    specs = {
-        "fine": (MelSpec(16000, 1024, 500, 96, 40.0, 5000.0), 4.0),
-        "long": (MelSpec(16000, 2048, 1000, 128, 40.0, 4000.0), 4.0),
-    }
-    return specs[name]

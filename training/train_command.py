@@ -1,0 +1,154 @@
+"""``python -m training train``: labelled recordings in, a model file out."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from rainwatchd.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
+from training.dataset import Clip, DataError, digest, folds, read, split_by_recording
+from training.examples import Examples, make_examples
+from training.export import describe, export_onnx, quantise, run
+from training.library import default_data
+from training.model import GAIN_CONTROLS
+from training.scoring import HeldOut
+from training.soundscape import LABELS, Recipe
+from training.train import FRONT_ENDS, TrainingSettings, train
+
+_VALIDATION_SHARE = 0.15
+_VALIDATION_EXAMPLES = 2000
+_CALIBRATION_WINDOWS = 512
+_SEED = 1
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    default_weights = default_data().parents[1] / "weights"
+    parser.add_argument("out", type=Path, help="folder for checkpoints, curves and model files")
+    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=next(iter(sorted(default_weights.glob("mobilenet_v2*.h5"))), None),
+        help="MobileNetV2's ImageNet weights without the top; default: those beside the "
+        "recordings, else Keras' own download",
+    )
+    parser.add_argument("--examples", type=int, default=20000, help="mixed windows")
+    parser.add_argument("--epochs", type=int, default=TrainingSettings().epochs)
+    parser.add_argument("--folds", type=int, default=3, help="parts of the cross-validation")
+    parser.add_argument(
+        "--fold", type=int, help="hold this part out, from 1; default: train on everything"
+    )
+    parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="long")
+    parser.add_argument("--gain-control", choices=GAIN_CONTROLS, default="contrast")
+    parser.add_argument("--first-trained-block", type=int, default=0)
+    parser.add_argument(
+        "--synthetic-engine",
+        type=float,
+        default=Recipe().synthetic_engine,
+        help="share of engines that are procedural",
+    )
+
+
+def command(options: argparse.Namespace) -> None:
+    """Mix, train, export; the model file appears last."""
+    clips = [clip for clip in read(options.data) if clip.use == "train"]
+    training, validation, held_out = divide(clips, options.fold, options.folds)
+    mel, window_s = FRONT_ENDS[options.front_end]
+    frames = mel.frames_in(window_s)
+    recipe = Recipe(rate_hz=mel.sample_rate_hz, synthetic_engine=options.synthetic_engine)
+    mixed = options.out / "examples"
+    examples = make_examples(
+        mixed, training, mel, frames, recipe, count=options.examples, seed=_SEED
+    )
+    # What the mixer makes up is for training alone: held-out windows are of real recordings.
+    real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0)
+    unseen = make_examples(
+        mixed,
+        validation,
+        mel,
+        frames,
+        real,
+        count=min(_VALIDATION_EXAMPLES, options.examples),
+        seed=_SEED + 1,
+    )
+    settings = TrainingSettings(
+        gain_control=options.gain_control,
+        epochs=options.epochs,
+        first_trained_block=options.first_trained_block,
+        seed=_SEED,
+    )
+    network = train(examples, unseen, settings, weights=options.weights, home=options.out)
+    part = options.out / "part.onnx"
+    export_onnx(network, part)
+    scores = run(part, unseen.log_mel.astype(np.float32))
+    spec = ModelSpec(
+        format=FORMAT_VERSION,
+        name="rainwatch-mobilenetv2",
+        version=importlib.metadata.version("rainwatchd"),
+        labels=list(LABELS),
+        sample_rate_hz=mel.sample_rate_hz,
+        n_fft=mel.n_fft,
+        hop_length=mel.hop_length,
+        n_mels=mel.n_mels,
+        fmin_hz=mel.fmin_hz,
+        fmax_hz=mel.fmax_hz,
+        window_s=window_s,
+        step_s=1.0,
+        decision={label: DecisionRule() for label in LABELS[1:]},
+        training_data={
+            "digest": digest(training),
+            "recordings": len({clip.recording for clip in training}),
+            "minutes": round(sum(clip.duration_s for clip in training) / 60, 1),
+            "mixed_windows": len(examples.log_mel),
+        },
+        metrics={"held_out_windows_accuracy": _accuracy(scores, unseen)},
+    )
+    known = HeldOut(_recordings(held_out), _recordings(validation))
+    reference = _reference(unseen)
+    calibration = examples.log_mel[:_CALIBRATION_WINDOWS].astype(np.float32)
+    quantise(part, options.out / "part-int8.onnx", calibration)
+    for built, name in (("part.onnx", "model-fp32"), ("part-int8.onnx", "model")):
+        describe(options.out / built, spec, reference)
+        (options.out / name).with_suffix(".json").write_bytes(msgspec.json.encode(known))
+        (options.out / built).rename(options.out / f"{name}.onnx")
+    print(f"model: {options.out / 'model.onnx'}")
+
+
+def divide(
+    clips: Sequence[Clip], fold: int | None, count: int
+) -> tuple[list[Clip], list[Clip], list[Clip]]:
+    """Return training, validation and held-out clips, no recording in two of them.
+
+    Without a fold nothing is held out and validation repeats a part of the training clips: it
+    then shows that the run is sound, not how good it is.
+    """
+    shares = {"training": 1.0 - _VALIDATION_SHARE, "validation": _VALIDATION_SHARE}
+    if fold is None:
+        return list(clips), split_by_recording(clips, shares, _SEED)["validation"], []
+    if not 1 <= fold <= count:
+        raise DataError(f"--fold is {fold}; allowed: 1 to {count} (--folds)")
+    rest, held_out = folds(clips, count, _SEED)[fold - 1]
+    parts = split_by_recording(rest, shares, _SEED)
+    return parts["training"], parts["validation"], held_out
+
+
+def _recordings(clips: Sequence[Clip]) -> list[str]:
+    return sorted({clip.recording for clip in clips})
+
+
+def _accuracy(scores: np.ndarray, examples: Examples) -> float:
+    return round(float(np.mean(scores.argmax(1) == examples.target.argmax(1))), 4)
+
+
+def _reference(examples: Examples) -> np.ndarray:
+    """Return the clearest chainsaw window there is; any other where there is none."""
+    loudness = np.nan_to_num(examples.snr_db, nan=-99.0) + 100.0 * examples.target[:, 1]
+    window: np.ndarray = examples.log_mel[int(loudness.argmax())].astype(np.float32)
+    return window
