@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -83,10 +84,11 @@ class Analysis:
         return self._hear(self._resampler.push(item.samples))
 
     def finish(self) -> Iterator[Window]:
-        """Hear the rest of a stream that has ended: at most a step, or a stream below a window.
+        """Hear the rest of a stream that has ended: less than a step, or less than a window.
 
         The last window is filled up with the sound mirrored at the end, which is free of clicks
-        and keeps the level; zeros would make a cliff that no microphone hears.
+        and keeps the level; zeros would make a cliff that no microphone hears. Its `Window.end`
+        is still where the sound ends.
         """
         none = np.zeros(0, np.float32)
         yield from self._hear(self._resampler.push(none, last=True))
@@ -94,7 +96,9 @@ class Analysis:
         if end > self._taken:
             missing = self._next_end - end
             tail = self.history.copy(max(self._stretch_start, end - missing), end).samples
-            yield from self._hear(np.pad(tail, (0, missing), mode="symmetric")[tail.size :])
+            mirrored = np.pad(tail, (0, missing), mode="symmetric")[tail.size :]
+            for window in self._hear(mirrored):
+                yield replace(window, end=end)
 
     def at_model_rate(self, gap: Gap) -> Gap:
         """Convert a gap from the source's samples to the model's."""

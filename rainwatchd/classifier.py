@@ -29,7 +29,7 @@ class Classifier:
         file = read_model(path)
         self.spec = file.spec
         self.digest = file.digest
-        self.identity = file.identity
+        self.name = file.name
         try:
             self._session = _session(file.content)
             self._check_shapes()
@@ -97,4 +97,4 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
             content, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # ONNX Runtime's errors share no class but this
-        raise ModelError(f"ONNX Runtime refuses it: {error}") from error
+        raise ModelError(f"ONNX Runtime refuses it: {' '.join(str(error).split())}") from error

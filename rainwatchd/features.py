@@ -48,14 +48,19 @@ def mel_filters(spec: MelSpec) -> Floats:
     ``librosa.filters.mel(..., htk=False, norm="slaney")``.
     """
     bin_hz = np.fft.rfftfreq(spec.n_fft, 1.0 / spec.sample_rate_hz)
-    low_mel, high_mel = _hz_to_mel(np.array([spec.fmin_hz, spec.fmax_hz]))
-    edge_hz = _mel_to_hz(np.linspace(low_mel, high_mel, spec.n_mels + 2))
+    edge_hz = band_edges_hz(spec)
     width_hz = np.diff(edge_hz)
     ramp_hz = edge_hz[:, np.newaxis] - bin_hz
     rising = -ramp_hz[:-2] / width_hz[:-1, np.newaxis]
     falling = ramp_hz[2:] / width_hz[1:, np.newaxis]
     area = 2.0 / (edge_hz[2:] - edge_hz[:-2])
     return (np.maximum(0.0, np.minimum(rising, falling)) * area[:, np.newaxis]).astype(np.float32)
+
+
+def band_edges_hz(spec: MelSpec) -> NDArray[np.float64]:
+    """Return shape ``(n_mels + 2,)``: band i starts at edge i, peaks at i + 1, ends at i + 2."""
+    low_mel, high_mel = _hz_to_mel(np.array([spec.fmin_hz, spec.fmax_hz]))
+    return _mel_to_hz(np.linspace(low_mel, high_mel, spec.n_mels + 2))
 
 
 class LogMel:

@@ -28,9 +28,9 @@ class ModelFile:
     spec: ModelSpec
 
     @property
-    def identity(self) -> str:
-        """Name, version and the digest's first digits: ``rainwatch 1.0 (sha256 0123456789ab)``."""
-        return f"{self.spec.name} {self.spec.version} (sha256 {self.digest[:12]})"
+    def name(self) -> str:
+        """Name and version, as messages carry them."""
+        return f"{self.spec.name} {self.spec.version}"
 
 
 def read_model(path: Path) -> ModelFile:

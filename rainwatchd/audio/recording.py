@@ -43,6 +43,9 @@ _RATE_LIMITS_HZ = (1000, 1_000_000)
 _LARGEST = 2.0**31
 """Beyond any integer format's full scale, and its power still fits a float."""
 
+_MOST_FRAMES = 2**60
+"""libsndfile gives more where a FLAC made by a pipe has no length; it cannot read those."""
+
 _UNKNOWN_BYTES = 0x7FFFF000
 """Lengths from here on are what programs write that stream to a pipe and cannot know better."""
 
@@ -52,8 +55,8 @@ class Recording:
 
     rate_hz: int
     channels: int
-    duration_s: float | None
-    """What the header promises; None where it doesn't say."""
+    duration_s: float
+    """What the header promises."""
 
     def __init__(self, path: Path, channel: int | None = None, realtime: bool = False) -> None:
         """`channel` counts from 1, None takes the mean; `realtime` paces like a microphone."""
@@ -84,7 +87,12 @@ class Recording:
                 f"{self.path}: its header says that it has no samples; if the recorder was cut off "
                 f"while writing, `sox --ignore-length {self.path.name} mended.wav` may save it"
             )
-        self.duration_s = _promised_frames(file) / self.rate_hz if file.frames < 2**60 else None
+        if file.frames > _MOST_FRAMES:
+            raise AudioError(
+                f"{self.path}: its header doesn't say how long it is; "
+                f"`sox {self.path.name} mended.flac` writes one that does"
+            )
+        self.duration_s = _promised_frames(file) / self.rate_hz
         self._started_s = time.monotonic()
 
     def fill(self, ring: RingBuffer, timeout_s: float) -> bool:
@@ -140,7 +148,7 @@ class Recording:
             return str(reason.strerror)
 
     def _check_length(self) -> None:
-        if self.duration_s is not None and self.duration_s - self.position_s > 0.05:
+        if self.duration_s - self.position_s > 0.05:
             raise AudioError(
                 f"{self.path}: cut short: {self.position_s:.3f} s of the {self.duration_s:.3f} s "
                 "that its header promises"

@@ -1,0 +1,197 @@
+"""The command line: what was asked for, and the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rainwatchd import __version__
+from rainwatchd.errors import ConfigError, RainwatchError
+
+if TYPE_CHECKING:
+    from rainwatchd.config import Config
+    from rainwatchd.model_spec import DecisionRule, ModelSpec
+    from rainwatchd.plot import Picture
+    from rainwatchd.replay import Heard
+    from rainwatchd.report import Report
+
+# The rest is imported where it is used: `--version` must not wait for the network's runtime, a
+# replay needs no broker, and a daemon draws nothing.
+
+EXIT_FAILURE = 1
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h; systemd doesn't restart the service on it."""
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status. Errors are one line on stderr."""
+    # The matrices are small: more threads would only spin. numpy reads it when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    parser = _parser()
+    args, others = parser.parse_known_args(argv)
+    try:
+        return _run(args, others, parser)
+    except ConfigError as error:
+        return _fail(error, EXIT_CONFIG)
+    except RainwatchError as error:
+        return _fail(error, EXIT_FAILURE)
+    except BrokenPipeError:
+        # Whoever read the output has had enough; Python would complain of it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    except OSError as error:
+        return _fail(f"{error.filename or 'output'}: {error.strerror}", EXIT_FAILURE)
+    except KeyboardInterrupt:
+        return _fail("interrupted", EXIT_INTERRUPTED)
+
+
+def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentParser) -> int:
+    settings = _settings(others, parser)
+    if args.version:
+        return _version(args.model)
+    import msgspec
+
+    from rainwatchd.config import load
+
+    config = load(args.config, settings)
+    if args.model is not None:
+        config = msgspec.structs.replace(config, model=str(args.model))
+    if args.file:
+        return _replay(args, config, parser)
+    parser.error("nothing to do")
+
+
+def _version(model: Path | None) -> int:
+    from rainwatchd.model_file import PACKAGED, read_model
+
+    print(f"rainwatchd {__version__}")
+    file = read_model(model or PACKAGED)
+    print(f"model {file.name} sha256:{file.digest}")
+    return 0
+
+
+def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
+    from rainwatchd.batch import Batch, find_recordings
+    from rainwatchd.model_file import PACKAGED, read_model
+    from rainwatchd.replay import Found, Replay, Scored
+    from rainwatchd.report import JsonLines, Progress, ScoreFile, Table
+
+    recordings = find_recordings(args.file)
+    if args.plot is not None and len(recordings) != 1:
+        parser.error(f"--plot draws one recording; --file gives {len(recordings)}")
+    model = Path(config.model) if config.model else PACKAGED
+    spec = read_model(model).spec
+    picture = _picture(spec, config.rules(spec)) if args.plot is not None else None
+    jobs = 1 if args.realtime else min(args.jobs or _cores(), len(recordings))
+    batch = Batch(
+        Replay(config, config.device_id or "replay", args.realtime),
+        model,
+        jobs,
+        with_windows=args.scores is not None,
+        observer=None if picture is None else picture.observe,
+    )
+    report: Report = JsonLines(sys.stdout) if args.json else Table(sys.stdout, spec.labels)
+    heard: list[Heard] = []
+    with ExitStack() as stack:
+        scores: ScoreFile | None = None
+        if args.scores is not None:
+            out = stack.enter_context(args.scores.open("w", encoding="utf-8", newline=""))
+            scores = ScoreFile(out, spec.labels)
+        progress = Progress(sys.stderr, len(recordings))
+        stack.callback(progress.clear)
+        for item in batch.hear(recordings):
+            if isinstance(item, Scored):
+                progress.scored(item)
+                if scores is not None:
+                    scores.write(item)
+                continue
+            progress.clear()
+            if isinstance(item, Found):
+                report.found(item)
+                if picture is not None:
+                    picture.found(item)
+                continue
+            heard.append(item)
+            if item.failure is not None:
+                print(f"rainwatchd: {item.failure}", file=sys.stderr)
+            progress.heard(item)
+    report.finish(heard)
+    if picture is not None and heard[0].peaks is not None:
+        picture.save(args.plot, heard[0])
+    return EXIT_FAILURE if any(of.failure for of in heard) else 0
+
+
+def _picture(spec: ModelSpec, rules: Mapping[str, DecisionRule]) -> Picture:
+    try:
+        from rainwatchd.plot import Picture
+    except ModuleNotFoundError as error:
+        raise RainwatchError("--plot needs matplotlib: pip install 'rainwatchd[plot]'") from error
+    return Picture(spec, rules)
+
+
+def _settings(others: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Read ``--key value`` and ``--key=value`` for every key of the configuration file."""
+    if not others:
+        return {}
+    from rainwatchd.config import defaults
+
+    known = defaults()
+    settings: dict[str, str] = {}
+    rest = list(others)
+    while rest:
+        option, given, value = rest.pop(0).partition("=")
+        key = option.removeprefix("--")
+        if key == option or key not in known:
+            parser.error(f"unknown argument {option!r}; --help says what there is")
+        if not given and not rest:
+            parser.error(f"{option} needs a value")
+        settings[key] = value if given else rest.pop(0)
+    return settings
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _fail(message: object, status: int) -> int:
+    print(f"rainwatchd: {message}", file=sys.stderr)
+    return status
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rainwatchd",
+        allow_abbrev=False,
+        description="Hears chainsaws, engines and storms in rainforest audio.",
+        epilog="Every key of the configuration file is an option too, with a dot below a "
+        "section: --step_s 0.5 --audio.channel 2. Exit status: 0 all is well, 1 something "
+        "failed (of a replay: any recording), 2 wrong usage, 78 wrong configuration.",
+    )
+    parser.add_argument("--version", action="store_true", help="print program and model")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="instead of the shipped model")
+    replay = parser.add_argument_group("replay")
+    replay.add_argument(
+        "--file", nargs="+", type=Path, metavar="PATH", help="recordings, or folders of them"
+    )
+    replay.add_argument("--json", action="store_true", help="one JSON object a line, no table")
+    replay.add_argument("--scores", type=Path, metavar="CSV", help="write every window's scores")
+    replay.add_argument("--plot", type=Path, metavar="PNG", help="draw one recording")
+    replay.add_argument("--realtime", action="store_true", help="no faster than it was recorded")
+    replay.add_argument(
+        "--jobs", type=_count, metavar="N", help="recordings at a time (default: all cores)"
+    )
+    return parser
