@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import pkgutil
 import random
 import sys
@@ -82,6 +83,7 @@ def main() -> int:
     unknown = sorted(set(chosen) - set(known))
     if unknown:
         parser.error(f"no torment {unknown[0]!r}; there are {', '.join(known)}")
+    logging.getLogger("rainwatchd").setLevel(logging.ERROR)
     share_s = arguments.seconds / len(chosen)
     print(f"{'torment':<16}{'trials':>8}{'failures':>10}{'seconds':>9}", flush=True)
     tallies = []
