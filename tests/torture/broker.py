@@ -89,9 +89,8 @@ class Server:
             except OSError:
                 return
             connection.settimeout(0.1)
-            with connection:
-                with suppress(OSError):
-                    self._serve(connection, self.hostile > 0)
+            with connection, suppress(OSError):
+                self._serve(connection, self.hostile > 0)
             self.hostile -= 1
 
     def _serve(self, connection: socket.socket, hostile: bool) -> None:
