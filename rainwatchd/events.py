@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -121,8 +120,8 @@ class Announcer:
         self._stream = stream
         self._open: dict[str, tuple[str, datetime]] = {}
 
-    def detection(self, event: Event, clip_of: Callable[[str], str | None]) -> Detection:
-        """Describe one event; `clip_of` names the evidence clip of an event id, or none."""
+    def detection(self, event: Event) -> Detection:
+        """Describe one event."""
         if event.phase == "onset":
             start = self._clock.utc(event.start)
             self._open[event.label] = (self._event_id(event, start), start)
@@ -149,7 +148,6 @@ class Announcer:
             lon=self._identity.lon,
             model=self._identity.model,
             clock_synced=self._clock.synced,
-            clip=clip_of(event_id),
             end_reason=event.end_reason,
         )
 

@@ -112,8 +112,7 @@ class Replay:
 
         def found(event: Event) -> Found:
             end_s = None if event.end is None else event.end / rate_hz
-            detection = announcer.detection(event, clip_of=lambda _event_id: None)
-            return Found(file, event.start / rate_hz, end_s, detection)
+            return Found(file, event.start / rate_hz, end_s, announcer.detection(event))
 
         peaks: tuple[float, ...] | None = None
         failure: str | None = None

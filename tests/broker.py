@@ -108,7 +108,7 @@ class Subscriber:
         if self.tls is not None:
             client.tls_set_context(self.tls)
         client.reconnect_delay_set(0.05, 0.1)  # type: ignore[arg-type]
-        client.on_connect = lambda *_: client.subscribe("#", qos=1)
+        client.on_connect = self._on_connect
         client.on_subscribe = lambda *_: self._ready.set()
         client.on_message = self._on_message
         client.connect("127.0.0.1" if self.tls is None else "localhost", self.port)
@@ -125,9 +125,12 @@ class Subscriber:
         """Wait until it is subscribed again after the broker was restarted."""
         until(self._client.is_connected, "subscriber to reconnect")
 
+    def _on_connect(self, client: Client, *_: Any) -> None:
+        client.subscribe("#", qos=1)
+
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self.received.append(
-            Received(message.topic, message.payload, message.retain, time.monotonic())
+            Received(message.topic, bytes(message.payload), message.retain, time.monotonic())
         )
 
     def on(self, suffix: str) -> list[Received]:
@@ -163,7 +166,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of .crt and .key: `ca`, the `server`, `expired` and `client` it signed, a `stranger`."""
+    """Files .crt and .key: a `ca`, `server`, `expired` and `client` by it, and a `stranger`."""
     directory = tmp_path_factory.mktemp("certificates")
 
     def openssl(*arguments: str) -> None:
