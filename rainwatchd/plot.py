@@ -25,7 +25,7 @@ _COLOURS = ("#e4572e", "#f3a712", "#2e86ab", "#76b041", "#8f5fb5", "#b07156")
 
 _GREY = "#80868b"
 
-_TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
+_TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 
 
 class Picture:
@@ -64,10 +64,10 @@ class Picture:
         self._draw_scores(below, colours)
         self._draw_detections(above, below, colours)
         spec = self._spec
-        above.set_title(heard.file, loc="left", fontsize=11, fontweight="bold", pad=22)
+        above.set_title(Path(heard.file).name, loc="left", fontsize=11, fontweight="bold", pad=22)
         above.set_title(f"{spec.name} {spec.version}", loc="right", fontsize=9, color=_GREY, pad=22)
         below.set_xlim(0.0, heard.duration_s)
-        below.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 1.5, 2, 3, 5, 6, 10]))
+        below.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 3, 5, 6, 10]))
         below.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: _clock(at_s)))
         figure.savefig(path, format="png")
 
@@ -75,7 +75,7 @@ class Picture:
         spec = self._spec
         levels_db = self._columns.levels_db
         low_db, high_db = np.percentile(levels_db, (5, 99.8))
-        end_s = self._frames * spec.hop_length / spec.sample_rate_hz
+        end_s = spec.mel.samples_in(self._frames) / spec.sample_rate_hz
         image = axes.imshow(
             levels_db,
             origin="lower",
@@ -112,7 +112,13 @@ class Picture:
         axes.grid(axis="y", color="#e6e6e6", lw=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.0), frameon=False, borderaxespad=0.0)
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=len(self._spec.labels),
+            frameon=False,
+            fontsize=9,
+        )
 
     def _draw_detections(self, above: Axes, below: Axes, colours: Mapping[str, str]) -> None:
         rows = list(dict.fromkeys(found.detection.label for found in self._found))
@@ -130,8 +136,7 @@ class Picture:
                 solid_capstyle="butt",
                 clip_on=False,
             )
-            for axes in (above, below):
-                axes.axvspan(found.start_s, end_s, color=colour, alpha=0.12, lw=0)
+            below.axvspan(found.start_s, end_s, color=colour, alpha=0.12, lw=0)
             for at_s in (found.start_s, end_s):
                 above.axvline(at_s, color=colour, lw=1.0)
             above.annotate(
