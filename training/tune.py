@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rainwatchd.model_spec import DecisionRule
-from training.matching import GRACE_S
+from training.matching import GRACE_S, LOGGING
 from training.scoring import Scored
+from training.suite import Suite
 
 Values = NDArray[np.float64]
 
@@ -29,6 +30,10 @@ _SECONDS_PER_EVENT = 60.0
 _ROUNDS = 24
 
 
+_STORMS_PER_HOUR = 2.0
+"""Nobody drives out for a storm, and surf or a waterfall may pass for rain now and then."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A rule and what it does on the streams that it was chosen on."""
@@ -39,6 +44,20 @@ class Choice:
     false_alarms: int
     latency_s: float
     """Median, from the event's first sound to the alert; nan when none was found."""
+
+
+def tune_all(suite: Suite, false_alarms: int = 1) -> dict[str, Choice]:
+    """Choose a rule for each class that raises alerts and that the listener knows."""
+    labels = suite.ambience[0].labels
+    choices = {
+        label: tune(label, suite.of(label), suite.ambience, false_alarms)
+        for label in LOGGING
+        if label in labels and suite.of(label)
+    }
+    if "storm" in labels:
+        allowed = round(_STORMS_PER_HOUR * suite.ambience_h)
+        choices["storm"] = tune("storm", suite.ambience, suite.ambience, allowed)
+    return choices
 
 
 def tune(

@@ -1,0 +1,1 @@
+"""What the shipped model is measured against, on the same streams."""

@@ -1,0 +1,77 @@
+"""``python -m training baselines``: the article's pipeline and YAMNet on the same streams."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from training.baselines.article import ArticleListener
+from training.baselines.compare import best_row
+from training.baselines.yamnet import YamnetListener
+from training.card import replace_text
+from training.dataset import Clip, folds, read
+from training.library import default_data
+from training.scoring import Listener
+from training.suite import EVENTS, Subject, held_out_clips, run
+from training.verdict import Row
+
+_FOLDS = 5
+_SEED = 1
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    weights = default_data().parents[1] / "weights"
+    parser.add_argument("out", type=Path, help="JSON to write, for `evaluate --baselines`")
+    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="models whose JSON says what is held out; default: five folds of the data",
+    )
+    parser.add_argument("--yamnet", type=Path, default=weights / "yamnet", help="its folder")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=weights / "mobilenet_v2_1.0_224_imagenet_no_top.weights.h5",
+        help="ImageNet weights of MobileNetV2 without the top",
+    )
+    parser.add_argument("--events", type=int, default=EVENTS, help="events at each ratio")
+
+
+def command(options: argparse.Namespace) -> None:
+    """Score both and write their rows."""
+    clips = read(options.data)
+    parts = _parts(clips, options.folds)
+    yamnet = YamnetListener(options.yamnet)
+    rows = [_row(yamnet.name, [yamnet] * len(parts), parts, options.events)]
+    trained = []
+    for held in parts:
+        names = {clip.recording for clip in held}
+        seen = [c for c in clips if c.use == "train" and c.recording not in names]
+        trained.append(ArticleListener(seen, options.weights, _SEED))
+    rows.append(_row(ArticleListener.name, trained, parts, options.events))
+    replace_text(options.out, msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
+
+
+def _parts(clips: Sequence[Clip], models: Sequence[Path]) -> list[list[Clip]]:
+    if models:
+        return held_out_clips(models, clips)
+    unseen = [clip for clip in clips if clip.use == "evaluate"]
+    dealt = folds([clip for clip in clips if clip.use == "train"], _FOLDS, _SEED)
+    return [held + unseen[number::_FOLDS] for number, (_, held) in enumerate(dealt)]
+
+
+def _row(
+    name: str, listeners: Sequence[Listener], parts: Sequence[Sequence[Clip]], events: int
+) -> Row:
+    tested = [
+        Subject(listener, tuple(part)) for listener, part in zip(listeners, parts, strict=True)
+    ]
+    return best_row(name, run(tested, events))

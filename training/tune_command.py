@@ -1,0 +1,65 @@
+"""``python -m training tune``: choose the decision rules on validation recordings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from rainwatchd.model_file import read_model
+from rainwatchd.model_spec import METADATA_KEY, DecisionRule, encode
+from training.dataset import read
+from training.library import default_data
+from training.suite import EVENTS, run, subjects
+from training.tune import tune_all
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("model", type=Path, help="ONNX file that gets the rules")
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="models of a cross-validation whose validation recordings are used, each with its "
+        "JSON beside it; default: the model itself",
+    )
+    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
+    parser.add_argument("--events", type=int, default=EVENTS, help="events at each ratio")
+    parser.add_argument(
+        "--false-alarms", type=int, default=1, help="allowed for each class in all of the ambience"
+    )
+
+
+def command(options: argparse.Namespace) -> None:
+    """Choose the rules and put them into the model file."""
+    read_model(options.model)
+    models = options.folds or [options.model]
+    suite = run(subjects(models, read(options.data), "validation"), options.events)
+    choices = tune_all(suite, options.false_alarms)
+    for label, choice in choices.items():
+        rule = choice.rule
+        print(
+            f"{label}: mean over {rule.span_s:g} s, {rule.min_positive_s:g} of {rule.within_s:g} s "
+            f"above {rule.on_threshold:.3f}: recall {choice.recall:.2f}, {choice.false_alarms} "
+            f"false alarms in {suite.ambience_h:.1f} h, latency {choice.latency_s:.1f} s"
+        )
+    embed(options.model, {label: choice.rule for label, choice in choices.items()})
+
+
+def embed(path: Path, rules: Mapping[str, DecisionRule]) -> None:
+    """Replace the decision rules in a model file's metadata, by rename."""
+    import onnx
+
+    spec = msgspec.structs.replace(read_model(path).spec, decision=dict(rules))
+    model = onnx.load(path)
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            entry.value = encode(spec)
+    part = path.with_name(f".{path.name}.part")
+    onnx.save(model, part)
+    part.replace(path)
