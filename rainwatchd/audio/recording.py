@@ -116,7 +116,8 @@ class Recording:
             block = file.read(frames, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise AudioError(f"{self.path}: damaged at {at_s}: {error}") from error
-        mono = to_mono(block, self._channel)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mono = to_mono(block, self._channel)
         if mono.size and not float(np.abs(mono).max()) < _LARGEST:  # NaN is below nothing
             bad = int(np.argmax(~(np.abs(mono) < _LARGEST)))
             ring.write(mono[:bad])
