@@ -25,7 +25,7 @@ from typing import NamedTuple
 from rainwatchd.errors import ModelError
 from rainwatchd.events import EndReason, Event, Phase, Window
 from rainwatchd.model_spec import DecisionRule
-from rainwatchd.smoothing import Ema, Mean
+from rainwatchd.smoothing import Ema, Mean, steps_in
 
 
 class Decision:
@@ -127,8 +127,8 @@ class _Track:
         self._smooth = (Ema if rule.smoothing == "ema" else Mean)(rule.span_s, rate_hz, step_s)
         self._half_span = round(rule.span_s * rate_hz / 2)
         self._step = round(step_s * rate_hz)
-        self._within = (rule.within_s - step_s / 2) * rate_hz
-        self._enough = max(1, round(min(rule.min_positive_s, rule.within_s) / step_s))
+        self._within = (steps_in(rule.within_s, step_s) - 0.5) * step_s * rate_hz
+        self._enough = steps_in(min(rule.min_positive_s, rule.within_s), step_s)
         self._release = rule.release_s * rate_hz
         self._refractory = rule.refractory_s * rate_hz
         self._update = math.inf if update is None else update

@@ -90,6 +90,7 @@ class Detection(
     lon: float | None
     model: str
     clock_synced: bool
+    """Whether the clock could be trusted at the onset, from which all times are counted."""
     historical: bool = False
     """Delivered late, from the outbox."""
     clip: str | None = None
@@ -118,14 +119,14 @@ class Announcer:
         self._clock = clock
         self._rate_hz = rate_hz
         self._stream = stream
-        self._open: dict[str, tuple[str, datetime]] = {}
+        self._open: dict[str, tuple[str, datetime, bool]] = {}
 
     def detection(self, event: Event) -> Detection:
         """Describe one event."""
         if event.phase == "onset":
             start = self._clock.utc(event.start)
-            self._open[event.label] = (self._event_id(event, start), start)
-        event_id, start = self._open[event.label]
+            self._open[event.label] = (self._event_id(event, start), start, self._clock.synced)
+        event_id, start, synced = self._open[event.label]
         if event.phase == "offset":
             del self._open[event.label]
         until = event.detected_at if event.end is None else event.end
@@ -147,7 +148,7 @@ class Announcer:
             lat=self._identity.lat,
             lon=self._identity.lon,
             model=self._identity.model,
-            clock_synced=self._clock.synced,
+            clock_synced=synced,
             end_reason=event.end_reason,
         )
 

@@ -6,13 +6,18 @@ import math
 from collections import deque
 
 
+def steps_in(span_s: float, step_s: float) -> int:
+    """Return how many steps make up a span, to the nearest, at least one."""
+    # A hair less than a half, so that no rounding error decides whether 3.5 becomes 3 or 4.
+    return max(1, math.ceil(span_s / step_s - 0.5 - 1e-6))
+
+
 class Mean:
     """Mean of the scores whose windows ended within the last `span_s`."""
 
     def __init__(self, span_s: float, rate_hz: int, step_s: float) -> None:
-        # A window is counted where the middle of its step lies, so that a step which does not
-        # divide the span is rounded to the nearest number of windows.
-        self._span = (span_s - step_s / 2) * rate_hz
+        # The edge lies between two windows, where no rounding of the step can move one across.
+        self._span = (steps_in(span_s, step_s) - 0.5) * step_s * rate_hz
         self._ends: deque[int] = deque()
         self._scores: deque[float] = deque()
 
