@@ -23,11 +23,25 @@ def portaudio() -> ModuleType:
     return module
 
 
+def restart_portaudio() -> None:
+    """Have PortAudio list the devices anew, which it does only when it is initialised.
+
+    Every stream must be closed. sounddevice has no public name for this.
+    """
+    module = portaudio()
+    try:
+        module._terminate()
+        module._initialize()
+    except module.PortAudioError as error:
+        raise AudioError(f"PortAudio cannot be initialised: {error}") from error
+
+
 class Microphone:
     """One PortAudio input stream; its callback only copies into the ring.
 
-    It neither chooses the device nor opens it again: `callback_age_s`, `active` and `overflows`
-    tell a supervisor what it needs to know.
+    It neither chooses the device nor opens it again: `active`, `blocks` and `callback_age_s` tell
+    a supervisor what it needs to know. Opening and closing may hang for as long as the sound
+    server does.
     """
 
     rate_hz: int
@@ -38,6 +52,9 @@ class Microphone:
 
         `rate_hz` None takes the device's own rate, which needs no conversion in the driver.
         """
+        self.name = "microphone"
+        self.blocks = 0
+        """Callbacks so far."""
         self.overflows = 0
         """Callbacks before which the driver dropped samples."""
         self._device = device
@@ -59,13 +76,13 @@ class Microphone:
         return time.monotonic() - self._last_callback_s
 
     def open(self) -> None:
-        """Open the device; raise `AudioError` when it is absent, busy or has no such channel."""
+        """Start the device; raise `AudioError` when it is absent, busy or has no such channel."""
         sounddevice = portaudio()
         try:
             device = sounddevice.query_devices(self._device, "input")
-            name = f"microphone {device['name']!r}"
+            self.name = f"microphone {device['name']!r}"
             self.channels = self._channel or int(device["max_input_channels"])
-            check_channel(self._channel, int(device["max_input_channels"]), name)
+            check_channel(self._channel, int(device["max_input_channels"]), self.name)
             self.rate_hz = self._wanted_rate_hz or round(device["default_samplerate"])
             self._stream = sounddevice.InputStream(
                 device=self._device,
@@ -76,36 +93,38 @@ class Microphone:
                 callback=self._on_block,
                 finished_callback=self._arrived.set,
             )
+            self._last_callback_s = time.monotonic()
+            self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
-            raise AudioError(f"microphone cannot be opened: {error}") from error
+            self.close()
+            raise AudioError(f"{self.name} cannot be opened: {error}") from error
 
     def fill(self, ring: RingBuffer, timeout_s: float) -> bool:
-        """Wait for the next block; the first call starts the stream. False when it has stopped."""
-        if self._ring is not ring:
-            self._ring = ring
-            self._last_callback_s = time.monotonic()
-            try:
-                self._stream.start()
-            except portaudio().PortAudioError as error:
-                raise AudioError(f"microphone cannot be started: {error}") from error
+        """Wait for the next block; blocks before the first call are dropped. False once stopped."""
+        self._ring = ring
         self._arrived.wait(timeout_s)
         self._arrived.clear()
         return self.active
 
+    def detach(self) -> None:
+        """Write no more into the ring, whatever the stream does."""
+        self._ring = None
+
     def close(self) -> None:
         """Stop the callbacks and release the device."""
-        stream, self._stream, self._ring = self._stream, None, None
+        self.detach()
+        stream, self._stream = self._stream, None
         if stream is not None:
             stream.close(ignore_errors=True)
 
     def _on_block(self, block: Floats, frames: int, _time: Any, status: Any) -> None:
         ring = self._ring
-        if ring is None:
-            return
-        if status.input_overflow:
-            # PortAudio doesn't say how much was dropped; one block is the least.
-            self.overflows += 1
-            ring.skip(frames)
-        ring.write(to_mono(block, self._channel))
+        if ring is not None:
+            if status.input_overflow:
+                # PortAudio doesn't say how much was dropped; one block is the least.
+                self.overflows += 1
+                ring.skip(frames)
+            ring.write(to_mono(block, self._channel))
+        self.blocks += 1
         self._last_callback_s = time.monotonic()
         self._arrived.set()
