@@ -112,18 +112,19 @@ class RingBuffer:
         """
         while True:
             start, written = self._position, self._written
+            while self._gaps and self._gaps[0].end <= start:
+                self._gaps.popleft()
+            marked = self._gaps[0] if self._gaps else None
+            if marked is not None and marked.start <= start:
+                return self._lose(start, min(marked.end, written))
             oldest = self._claimed - self.capacity
             if start < oldest:
                 resume = max(oldest, min(written, self._claimed - self.capacity // 2))
                 self.overruns += 1
                 return self._lose(start, resume)
-            while self._gaps and self._gaps[0].end <= start:
-                self._gaps.popleft()
             stop = min(written, start + max_samples)
-            if self._gaps and self._gaps[0].start < written:
-                if self._gaps[0].start <= start:
-                    return self._lose(start, min(self._gaps[0].end, written))
-                stop = min(stop, self._gaps[0].start)
+            if marked is not None:
+                stop = min(stop, marked.start)
             if stop <= start:
                 return None
             samples = self._copy(start, stop)
