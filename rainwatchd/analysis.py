@@ -133,8 +133,7 @@ class Analysis:
     def _skip(self, gap: Gap) -> None:
         self._resampler.reset()
         self._frames.reset()
-        # At least one sample, so that the history shows the seam.
-        resume = max(self._model_index(gap.end), self.history.written + 1)
+        resume = max(self._model_index(gap.end), self.history.written)
         self.history.skip(resume - self.history.written)
         self._stretch_start = self._taken = resume
         self._next_end = resume + self._window_samples
