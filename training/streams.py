@@ -23,10 +23,13 @@ _LEAD_S = 8.0
 
 _CROSSFADE_S = 0.25
 _FADE_S = 0.5
-_LOWPASS_HZ = (1000.0, 8000.0)
-"""Corner frequencies drawn for the distance: air and leaves take the highs first."""
+_FAR_SHARE = 0.5
+"""Share of events that are heard through a low-pass: air and leaves take the highs first."""
 
-_LEVEL_DBFS = (-45.0, -20.0)
+_LOWPASS_HZ = (1000.0, 8000.0)
+"""Corner frequencies drawn for them."""
+
+_LEVEL_DBFS = (-40.0, -15.0)
 """Levels drawn for the ambience: microphones and their gains differ."""
 
 _SOURCE_WEIGHT = 5
@@ -46,6 +49,8 @@ class Truth:
     offset_s: float
     recording: str
     source: str
+    far: bool = False
+    """Whether the highs were taken off, as distance does."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def event_stream(
             slot * SLOT_S + plan.onset_s + plan.duration_s,
             plan.clips[0].recording,
             plan.clips[0].source,
+            plan.lowpass_hz is not None,
         )
         for slot, plan in enumerate(plans)
     )
@@ -137,7 +143,7 @@ class _Plan:
     clips: tuple[Clip, ...]
     onset_s: float
     duration_s: float
-    lowpass_hz: float
+    lowpass_hz: float | None
     level_dbfs: float
     start: float
     """Where in the recording the event begins, as a share of its length."""
@@ -154,7 +160,7 @@ def _plan(pool: dict[str, dict[str, list[Clip]]], draw: random.Random) -> _Plan:
         clips=tuple(sorted(clips, key=lambda clip: clip.path)),
         onset_s=draw.uniform(_LEAD_S, SLOT_S - _LEAD_S - duration_s),
         duration_s=duration_s,
-        lowpass_hz=low * (high / low) ** draw.random(),
+        lowpass_hz=low * (high / low) ** draw.random() if draw.random() < _FAR_SHARE else None,
         level_dbfs=draw.uniform(*_LEVEL_DBFS),
         start=draw.random(),
     )
@@ -177,11 +183,11 @@ def _mix(
 
 def _event(plan: _Plan, length: int, rate_hz: int) -> Floats:
     material = [_trimmed(load(clip, rate_hz)) for clip in plan.clips]
-    looped = _looped(material, length, plan.start, rate_hz)
-    spectrum = np.fft.rfft(looped)
-    frequency_hz = np.fft.rfftfreq(length, 1.0 / rate_hz)
-    spectrum /= np.sqrt(1.0 + (frequency_hz / plan.lowpass_hz) ** 4)
-    event = np.fft.irfft(spectrum, length).astype(np.float32)
+    event = _looped(material, length, plan.start, rate_hz)
+    if plan.lowpass_hz is not None:
+        # Butterworth of second order: 12 dB an octave.
+        falling = np.sqrt(1.0 + (np.fft.rfftfreq(length, 1.0 / rate_hz) / plan.lowpass_hz) ** 4)
+        event = np.fft.irfft(np.fft.rfft(event) / falling, length).astype(np.float32)
     fade = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, round(_FADE_S * rate_hz), dtype=np.float32))
     event[: fade.size] *= fade
     event[-fade.size :] *= fade[::-1]

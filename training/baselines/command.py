@@ -18,7 +18,7 @@ from training.scoring import Listener
 from training.suite import EVENTS, Subject, held_out_clips, run
 from training.verdict import Row
 
-_FOLDS = 5
+_FOLDS = 3
 _SEED = 1
 
 
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="MODEL",
-        help="models whose JSON says what is held out; default: five folds of the data",
+        help="models whose JSON says what is held out; default: three folds of the data",
     )
     parser.add_argument("--yamnet", type=Path, default=weights / "yamnet", help="its folder")
     parser.add_argument(

@@ -77,7 +77,8 @@ def _sampled(pixels: int) -> NDArray[np.int64]:
 
     # Pillow's own sums decide where a pixel's centre falls between two.
     line = Image.fromarray(np.arange(pixels, dtype=np.int32)[np.newaxis])
-    return np.asarray(line.resize((SIDE, 1), Image.Resampling.NEAREST))[0].astype(np.int64)
+    kept: NDArray[np.int64] = np.asarray(line.resize((SIDE, 1), Image.Resampling.NEAREST))[0]
+    return kept
 
 
 def _magma() -> NDArray[np.uint8]:
