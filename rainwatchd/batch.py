@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from rainwatchd.audio.recording import SUFFIXES
+from rainwatchd.audio.recording import SUFFIXES, printable
 from rainwatchd.classifier import Classifier
 from rainwatchd.errors import AudioError, RainwatchError
-from rainwatchd.replay import Heard, Item, Observer, Replay, Scored, display
+from rainwatchd.replay import Heard, Item, Observer, Replay, Scored
 
 
 def find_recordings(paths: Sequence[Path]) -> list[Path | AudioError]:
@@ -33,10 +33,12 @@ def find_recordings(paths: Sequence[Path]) -> list[Path | AudioError]:
         try:
             inside = _recordings_below(path)
         except OSError as error:
-            found.append(AudioError(f"{display(Path(error.filename))}: {error.strerror}"))
+            found.append(AudioError(f"{printable(Path(error.filename))}: {error.strerror}"))
             continue
         kinds = ", ".join(sorted(SUFFIXES))
-        nothing = AudioError(f"{display(path)}: no recordings in this folder (looked for {kinds})")
+        nothing = AudioError(
+            f"{printable(path)}: no recordings in this folder (looked for {kinds})"
+        )
         found += inside or [nothing]
     return list(dict.fromkeys(found))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rainwatchd.analysis import Analysis
-from rainwatchd.audio.recording import Recording
+from rainwatchd.audio.recording import Recording, printable
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.classifier import Classifier
 from rainwatchd.clock import FixedClock
@@ -89,7 +88,7 @@ class Replay:
         What is wrong with the recording goes into `Heard.failure`, not into an exception: what
         can be heard is heard, and other recordings still run.
         """
-        file = display(path)
+        file = printable(path)
         source = Recording(path, self.config.audio.channel_number, self.realtime)
         try:
             source.open()
@@ -105,7 +104,13 @@ class Replay:
         spec = classifier.spec
         rate_hz = spec.sample_rate_hz
         analysis = Analysis(classifier, source.rate_hz, self.config.step_s)
-        decision = Decision(spec.labels, self.config.rules(spec), rate_hz, analysis.step_s)
+        decision = Decision(
+            spec.labels,
+            self.config.rules(spec),
+            rate_hz,
+            analysis.step_s,
+            self.config.update_s,
+        )
         identity = Identity(self.device_id, self.config.lat, self.config.lon, classifier.name)
         clock = FixedClock(recorded_at(source.path), rate_hz)
         announcer = Announcer(identity, clock, rate_hz, file)
@@ -162,8 +167,3 @@ def recorded_at(path: Path) -> datetime:
         except ValueError:
             return _NO_TIME
     return _NO_TIME
-
-
-def display(path: Path) -> str:
-    """Return the path as text that can be printed, whatever bytes are in it."""
-    return os.fsencode(path).decode("utf-8", "replace")

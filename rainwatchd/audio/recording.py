@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from pathlib import Path
@@ -61,6 +62,7 @@ class Recording:
     def __init__(self, path: Path, channel: int | None = None, realtime: bool = False) -> None:
         """`channel` counts from 1, None takes the mean; `realtime` paces like a microphone."""
         self.path = path
+        self._name = printable(path)
         self._channel = channel
         self._realtime = realtime
         self._file: soundfile.SoundFile | None = None
@@ -70,27 +72,27 @@ class Recording:
     def open(self) -> None:
         """Read the header; raise `AudioError` when there is no sound to be had from the file."""
         try:
-            file = soundfile.SoundFile(self.path)
+            file = soundfile.SoundFile(os.fsencode(self.path))
         except soundfile.SoundFileError as error:
-            raise AudioError(f"{self.path}: {self._why_not(error)}") from error
+            raise AudioError(f"{self._name}: {self._why_not(error)}") from error
         self._file = file
         self.rate_hz = file.samplerate
         self.channels = file.channels
-        check_channel(self._channel, self.channels, str(self.path))
+        check_channel(self._channel, self.channels, self._name)
         low_hz, high_hz = _RATE_LIMITS_HZ
         if not low_hz <= self.rate_hz <= high_hz:
             raise AudioError(
-                f"{self.path}: sample rate {self.rate_hz} Hz; allowed: {low_hz} to {high_hz}"
+                f"{self._name}: sample rate {self.rate_hz} Hz; allowed: {low_hz} to {high_hz}"
             )
         if file.frames == 0:
             raise AudioError(
-                f"{self.path}: its header says that it has no samples; if the recorder was cut off "
-                f"while writing, `sox --ignore-length {self.path.name} mended.wav` may save it"
+                f"{self._name}: its header says that it has no samples; if the recorder was cut "
+                f"off while writing, `sox --ignore-length {self._name} mended.wav` may save it"
             )
         if file.frames > _MOST_FRAMES:
             raise AudioError(
-                f"{self.path}: its header doesn't say how long it is; "
-                f"`sox {self.path.name} mended.flac` writes one that does"
+                f"{self._name}: its header doesn't say how long it is; "
+                f"`sox {self._name} mended.flac` writes one that does"
             )
         self.duration_s = _promised_frames(file) / self.rate_hz
         self._started_s = time.monotonic()
@@ -115,14 +117,14 @@ class Recording:
         try:
             block = file.read(frames, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
-            raise AudioError(f"{self.path}: damaged at {at_s}: {error}") from error
+            raise AudioError(f"{self._name}: damaged at {at_s}: {error}") from error
         with np.errstate(over="ignore", invalid="ignore"):
             mono = to_mono(block, self._channel)
         if mono.size and not float(np.abs(mono).max()) < _LARGEST:  # NaN is below nothing
             bad = int(np.argmax(~(np.abs(mono) < _LARGEST)))
             ring.write(mono[:bad])
             at_s = f"{(self._frames_read + bad) / self.rate_hz:.3f} s"
-            raise AudioError(f"{self.path}: the sample at {at_s} is no sound: {mono[bad]}")
+            raise AudioError(f"{self._name}: the sample at {at_s} is no sound: {mono[bad]}")
         ring.write(mono)
         self._frames_read += len(mono)
         if len(mono) == frames:
@@ -151,9 +153,15 @@ class Recording:
     def _check_length(self) -> None:
         if self.duration_s - self.position_s > 0.05:
             raise AudioError(
-                f"{self.path}: cut short: {self.position_s:.3f} s of the {self.duration_s:.3f} s "
+                f"{self._name}: cut short: {self.position_s:.3f} s of the {self.duration_s:.3f} s "
                 "that its header promises"
             )
+
+
+def printable(path: Path) -> str:
+    """Return the path as one line of text, whatever bytes are in it."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _reason(error: soundfile.SoundFileError) -> str:

@@ -171,7 +171,7 @@ def header_only() -> bytes:
         (b"not a sound\n" * 50, "no recording: "),
         (header_only()[:20], "no recording: "),
         (header_only(), "no samples"),
-        (header_only() + bytes(999), "sox --ignore-length x.wav"),
+        (header_only() + bytes(999), "sox --ignore-length"),
         (header_only().replace(b"\x80\x3e\0\0", b"\x03\0\0\0") + b"", "sample rate 3 Hz"),
     ],
 )
