@@ -1,0 +1,160 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.labelled import RATE_HZ, clip, write, write_tones
+from training.dataset import DataError, check_readable, digest, load, read, read_manifest
+from training.dataset.rules import LEFT_OUT, RELABELLED, joined_recordings
+
+SECOND = np.zeros(RATE_HZ) + 0.1
+
+
+def manifest(folder: Path, *lines: str, head: str = "path,recording,class") -> Path:
+    path = folder / "manifest.csv"
+    path.write_text("\n".join((head, *lines)) + "\n")
+    return path
+
+
+def test_class_folders(tmp_path):
+    clips = read(write_tones(tmp_path))
+    assert {clip.label for clip in clips} == {"background", "chainsaw", "engine", "storm"}
+    assert len({clip.recording for clip in clips}) == len(clips) == 8
+    assert {clip.duration_s for clip in clips} == {6.0, 20.0}
+
+
+def test_esc50(tmp_path):
+    for name in ("1-100-A-41.wav", "1-100-B-41.wav", "2-900-A-10.wav", "2-901-A-40.wav"):
+        write(tmp_path / "audio" / name, SECOND)
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta/esc50.csv").write_text(
+        "filename,fold,target,category,esc10,src_file,take\n"
+        "1-100-A-41.wav,1,41,chainsaw,True,100,A\n"
+        "1-100-B-41.wav,1,41,chainsaw,True,100,B\n"
+        "2-900-A-10.wav,2,10,rain,True,900,A\n"
+        "2-901-A-40.wav,2,40,helicopter,True,901,A\n"
+    )
+    clips = read(tmp_path)
+    assert [clip.label for clip in clips] == ["chainsaw", "chainsaw", "storm", "other"]
+    assert clips[0].recording == clips[1].recording != clips[2].recording
+    assert [clip.fold for clip in clips] == [1, 1, 2, 2]
+
+
+def test_urbansound8k(tmp_path):
+    write(tmp_path / "audio/fold3/77-5-0-0.wav", SECOND)
+    write(tmp_path / "audio/fold4/78-4-0-0.wav", SECOND)
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata/UrbanSound8K.csv").write_text(
+        "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
+        "77-5-0-0.wav,77,0,4,1,3,5,engine_idling\n"
+        "78-4-0-0.wav,78,0,4,1,4,4,drilling\n"
+    )
+    clips = read(tmp_path)
+    assert [(clip.label, clip.recording, clip.fold) for clip in clips] == [
+        ("engine", "freesound-77", 3),
+        ("other", "freesound-78", 4),
+    ]
+
+
+def test_manifest(tmp_path):
+    path = manifest(tmp_path, "a.wav,first,chainsaw", 'b.wav,second,"other"')
+    clips = read(tmp_path)
+    assert clips == read_manifest(path)
+    assert [(clip.path, clip.label, clip.use) for clip in clips] == [
+        (tmp_path / "a.wav", "chainsaw", "train"),
+        (tmp_path / "b.wav", "other", "train"),
+    ]
+
+
+def test_known_mistakes_are_left_out_or_relabelled(tmp_path):
+    street, jet = next(iter(LEFT_OUT)), next(iter(RELABELLED))
+    path = manifest(tmp_path, f"{street},street,other", f"{jet},jet,engine", "a.wav,a,engine")
+    assert [(clip.recording, clip.label) for clip in read_manifest(path)] == [
+        ("jet", "other"),
+        ("a", "engine"),
+    ]
+
+
+def test_neighbouring_uploads_are_one_recording_but_only_within_a_class():
+    clips = [
+        clip("freesound-118656", "chainsaw"),
+        clip("freesound-118657", "chainsaw"),
+        clip("freesound-118658", "storm"),
+        clip("freesound-165823", "chainsaw"),
+    ]
+    names = [clip.recording for clip in joined_recordings(clips)]
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
+
+
+@pytest.mark.parametrize(
+    ("head", "line", "message"),
+    [
+        ("path,class", "a.wav,engine", "column recording missing"),
+        ("path,recording,class", "a.wav,,engine", "line 2: recording is empty"),
+        ("path,recording,class", "a.wav,a,hovercraft", "line 2: class 'hovercraft' is unknown"),
+        ("path,recording,class,use", "a.wav,a,engine,sell", "line 2: use is 'sell'"),
+        ("path,recording,class,duration_s", "a.wav,a,engine,long", "line 2: duration_s and fold"),
+    ],
+)
+def test_a_bad_manifest_is_refused_with_its_line(tmp_path, head, line, message):
+    with pytest.raises(DataError, match=message):
+        read_manifest(manifest(tmp_path, line, head=head))
+
+
+def test_a_manifest_without_rows_or_that_is_no_text_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no rows"):
+        read_manifest(manifest(tmp_path))
+    (tmp_path / "noise.csv").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_manifest(tmp_path / "noise.csv")
+
+
+def test_a_folder_without_classes_is_refused_with_what_to_make(tmp_path):
+    (tmp_path / "sounds").mkdir()
+    with pytest.raises(DataError, match="no class folders; make background, chainsaw"):
+        read(tmp_path)
+    (tmp_path / "chainsaw").mkdir()
+    with pytest.raises(DataError, match="chainsaw: no recordings"):
+        read(tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        read(tmp_path / "absent")
+
+
+def test_unreadable_clips_are_counted_and_named(tmp_path):
+    names = [f"{number}.wav" for number in range(5)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"not sound")
+    clips = read_manifest(manifest(tmp_path, *(f"{name},{name},engine" for name in names)))
+    with pytest.raises(DataError, match=r"0\.wav: cannot be read as sound.*\(and 2 more\)"):
+        check_readable(clips)
+    with pytest.raises(DataError, match=r"0\.wav: cannot be read as sound"):
+        load(clips[0], RATE_HZ)
+
+
+def test_samples_that_are_not_numbers_are_refused(tmp_path):
+    import soundfile
+
+    soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan), RATE_HZ, subtype="FLOAT")
+    (clip,) = read_manifest(manifest(tmp_path, "nan.wav,nan,engine"))
+    with pytest.raises(DataError, match="not numbers"):
+        load(clip, RATE_HZ)
+
+
+def test_load_averages_channels_and_converts_the_rate(tmp_path):
+    tone = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+    write(tmp_path / "stereo.wav", np.stack([tone, 0 * tone], axis=1), 44100)
+    (stereo,) = read_manifest(manifest(tmp_path, "stereo.wav,a,engine"))
+    samples = load(stereo, RATE_HZ)
+    assert samples.dtype == np.float32
+    assert samples.shape == (RATE_HZ,)
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ) / RATE_HZ)
+    assert np.abs(samples - expected)[500:-500].max() < 1e-3
+
+
+def test_the_digest_follows_content_and_label_but_not_place_or_order(tmp_path):
+    first, second = read(write_tones(tmp_path / "a", 1))[:2]
+    again = read(write_tones(tmp_path / "b", 1))[:2]
+    assert digest([first, second]) == digest(again[::-1])
+    write(again[0].path, SECOND)
+    assert digest([first, second]) != digest(again)
