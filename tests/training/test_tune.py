@@ -1,0 +1,63 @@
+import msgspec
+import numpy as np
+import pytest
+
+from rainwatchd.model_spec import DecisionRule
+from tests.training.labelled import one_class, scored
+from training.matching import alerts, match
+from training.suite import Suite
+from training.tune import tune, tune_all
+
+
+def wandering(seed: int, seconds: int = 600) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.clip(np.convolve(rng.normal(0.3, 0.5, seconds), np.ones(6) / 6, "same"), 0.001, 0.999)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_fast_count_is_the_decisions_count(seed):
+    quiet = scored(one_class(wandering(seed)), window_s=1)
+    choice = tune("chainsaw", [scored(one_class([0.9] * 60), [("chainsaw", 1, 59)])], [quiet], 3)
+    assert choice.false_alarms == len(alerts(quiet, {"chainsaw": choice.rule})) <= 3
+
+
+def test_it_finds_what_stands_out_and_stays_silent_elsewhere():
+    rng = np.random.default_rng(2)
+    values = rng.uniform(0.0, 0.4, 600)
+    truth = [("chainsaw", start + 0.0, start + 20.0) for start in range(30, 600, 60)]
+    for _, onset_s, offset_s in truth:
+        values[int(onset_s) : int(offset_s)] = rng.uniform(0.5, 0.8, 20)
+    loud = scored(one_class(values), truth, window_s=1)
+    quiet = scored(one_class(rng.uniform(0.0, 0.4, 3000)), window_s=1)
+    choice = tune("chainsaw", [loud], [quiet], 0)
+    assert choice.recall == 1.0
+    assert choice.false_alarms == 0
+    made = alerts(loud, {"chainsaw": choice.rule})
+    assert match(loud.stream.truth, made, 600.0).recall == 1.0
+    assert not match(loud.stream.truth, made, 600.0).false_alarms
+    # Nothing in the ambience comes near: the threshold is not put just above its highest peak.
+    assert 0.4 < choice.rule.on_threshold < 0.7
+
+
+def test_more_false_alarms_buy_recall():
+    loud = scored(
+        one_class(wandering(1)), [("chainsaw", 60.0 * n, 60.0 * n + 20) for n in range(9)]
+    )
+    quiet = scored(one_class(wandering(2)))
+    recalls = [tune("chainsaw", [loud], [quiet], allowed).recall for allowed in (0, 3, 10)]
+    assert recalls == sorted(recalls)
+    assert recalls[0] < recalls[2]
+
+
+def test_alerts_in_a_labels_own_stretches_are_right():
+    rain = scored(one_class([0.9] * 300 + [0.01] * 300, "storm"), [("storm", 0.0, 303.0)])
+    choices = tune_all(Suite({}, (rain,), ()))
+    assert set(choices) == {"storm"}
+    assert choices["storm"].recall == 1.0
+    assert choices["storm"].false_alarms == 0
+
+
+def test_a_rule_can_stand_in_a_model_file():
+    choice = tune("chainsaw", [scored(one_class([0.9] * 60), [("chainsaw", 1, 59)])], [], 1)
+    assert msgspec.json.decode(msgspec.json.encode(choice.rule), type=DecisionRule) == choice.rule
+    assert 0 < choice.rule.off_threshold <= choice.rule.on_threshold < 1
