@@ -245,6 +245,8 @@ def _explain(error: OSError | ValueError) -> str:
             text = "host name cannot be resolved; check mqtt.host and the network"
         case TimeoutError():
             text = f"no answer within {CONNECT_TIMEOUT_S:.0f} s; check mqtt.host and the network"
+        case ConnectionResetError():
+            text = "hung up; check mqtt.port and mqtt.tls"
         case ConnectionRefusedError():
             text = "nothing listens there; check mqtt.port and that the broker runs"
         case OSError(strerror=str(reason)):

@@ -106,6 +106,8 @@ class Uplink:
 
         Without a connection it leaves at once: the outbox keeps what it has.
         """
+        if self._stopping.is_set():
+            return
         self._last_words = last_words
         self._stop_by_s = time.monotonic() + timeout_s
         self._stopping.set()

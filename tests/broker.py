@@ -39,12 +39,17 @@ def free_port() -> int:
 class Broker:
     """mosquitto with its own configuration; `settings` are lines of mosquitto.conf."""
 
-    def __init__(self, directory: Path, settings: str = "allow_anonymous true") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: str = "allow_anonymous true",
+        address: str = "127.0.0.1",
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self._config = directory / "mosquitto.conf"
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nuser root\nset_tcp_nodelay true\n"
+            f"listener {self.port} {address}\nuser root\nset_tcp_nodelay true\n"
             f"max_queued_messages 0\n{settings}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -146,8 +151,10 @@ class Subscriber:
 
 
 @contextmanager
-def running(directory: Path, settings: str = "allow_anonymous true") -> Iterator[Broker]:
-    broker = Broker(directory, settings)
+def running(
+    directory: Path, settings: str = "allow_anonymous true", address: str = "127.0.0.1"
+) -> Iterator[Broker]:
+    broker = Broker(directory, settings, address)
     broker.start()
     try:
         yield broker
