@@ -27,6 +27,7 @@ class Classifier:
     def __init__(self, path: Path) -> None:
         """Load and try the model; raise `ModelError` naming what can't be honoured."""
         file = read_model(path)
+        self.path = path
         self.spec = file.spec
         self.digest = file.digest
         self.name = file.name

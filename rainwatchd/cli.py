@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,16 +55,19 @@ def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentP
     settings = _settings(others, parser)
     if args.version:
         return _version(args.model)
-    import msgspec
-
     from rainwatchd.config import load
 
-    config = load(args.config, settings)
     if args.model is not None:
-        config = msgspec.structs.replace(config, model=str(args.model))
+        settings["model"] = str(args.model)
+
+    def load_config() -> Config:
+        return load(args.config, settings)
+
+    if args.list_devices:
+        return _list_devices()
     if args.file:
-        return _replay(args, config, parser)
-    parser.error("nothing to do")
+        return _replay(args, load_config(), parser)
+    return _daemon(load_config, args.verbose)
 
 
 def _version(model: Path | None) -> int:
@@ -78,14 +81,14 @@ def _version(model: Path | None) -> int:
 
 def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
     from rainwatchd.batch import Batch, find_recordings
-    from rainwatchd.model_file import PACKAGED, read_model
+    from rainwatchd.model_file import read_model
     from rainwatchd.replay import Found, Replay, Scored
     from rainwatchd.report import JsonLines, Progress, ScoreFile, Table
 
     recordings = find_recordings(args.file)
     if args.plot is not None and len(recordings) != 1:
         parser.error(f"--plot draws one recording; --file gives {len(recordings)}")
-    model = Path(config.model) if config.model else PACKAGED
+    model = config.model_path
     spec = read_model(model).spec
     picture = _picture(spec, config.rules(spec)) if args.plot is not None else None
     jobs = 1 if args.realtime else min(args.jobs or _cores(), len(recordings))
@@ -125,6 +128,32 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
     if picture is not None and heard[0].peaks is not None:
         picture.save(args.plot, heard[0])
     return EXIT_FAILURE if any(of.failure for of in heard) else 0
+
+
+def _list_devices() -> int:
+    from rainwatchd.audio.devices import list_devices
+
+    for device in list_devices():
+        default = ", the default" if device.is_default else ""
+        print(f"{device}: {device.channels} channels, {device.rate_hz} Hz{default}")
+    return 0
+
+
+def _daemon(load: Callable[[], Config], verbose: bool) -> int:
+    import logging
+
+    from rainwatchd.daemon import listen
+
+    # journald reads <N> before a line as its priority, 3 being an error and 6 information.
+    journal = "JOURNAL_STREAM" in os.environ
+    logging.basicConfig(
+        level=logging.INFO, format="<%(levelname)s>%(message)s" if journal else "%(message)s"
+    )
+    if journal:
+        for level, priority in ((10, 7), (20, 6), (30, 4), (40, 3), (50, 2)):
+            logging.addLevelName(level, str(priority))
+    listen(load, verbose=verbose)
+    return 0
 
 
 def _picture(spec: ModelSpec, rules: Mapping[str, DecisionRule]) -> Picture:
@@ -183,6 +212,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print program and model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file")
     parser.add_argument("--model", type=Path, metavar="FILE", help="instead of the shipped model")
+    parser.add_argument("--list-devices", action="store_true", help="print the microphones")
+    parser.add_argument(
+        "--verbose", action="store_true", help="print level, scores and speed of each window"
+    )
     replay = parser.add_argument_group("replay")
     replay.add_argument(
         "--file", nargs="+", type=Path, metavar="PATH", help="recordings, or folders of them"

@@ -92,5 +92,18 @@ class StreamClock:
 
     def utc(self, sample: int) -> datetime:
         """UTC at the start of `sample`, as well as the clock knows it by now."""
-        at_s = self._at_s + (sample - self._sample) / self.rate_hz
-        return datetime.fromtimestamp(at_s + self._wall_minus_monotonic_s, UTC)
+        return self._utc(self._monotonic_at(sample))
+
+    def now(self) -> datetime:
+        """UTC of this moment."""
+        return self._utc(self._monotonic())
+
+    def age_s(self, sample: int) -> float:
+        """How long ago `sample` was heard."""
+        return self._monotonic() - self._monotonic_at(sample)
+
+    def _monotonic_at(self, sample: int) -> float:
+        return self._at_s + (sample - self._sample) / self.rate_hz
+
+    def _utc(self, monotonic_s: float) -> datetime:
+        return datetime.fromtimestamp(monotonic_s + self._wall_minus_monotonic_s, UTC)

@@ -12,9 +12,13 @@ import yaml
 
 from rainwatchd import config_lines
 from rainwatchd.audio.options import AudioOptions
+from rainwatchd.clips import ClipOptions
 from rainwatchd.errors import ConfigError
 from rainwatchd.events import DeviceId
+from rainwatchd.model_file import PACKAGED
 from rainwatchd.model_spec import DecisionRule, ModelSpec
+from rainwatchd.mqtt import MqttOptions
+from rainwatchd.outbox import OutboxOptions
 
 DEFAULT_PATH = Path("/etc/rainwatchd/rainwatchd.yaml")
 """Read when no ``--config`` is given and it exists."""
@@ -29,8 +33,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     model: str | None = None
     step_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] | None = None
     state_directory: str = "/var/lib/rainwatchd"
+    update_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] | None = None
     decision: dict[str, dict[str, str | float]] = {}
     audio: AudioOptions = AudioOptions()
+    mqtt: MqttOptions = MqttOptions()
+    outbox: OutboxOptions = OutboxOptions()
+    clips: ClipOptions = ClipOptions()
 
     def rules(self, spec: ModelSpec) -> dict[str, DecisionRule]:
         """Return the model's rules with what the file says about them; one a label that alerts."""
@@ -46,6 +54,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Apply what the file says about `label` to the model's own rule."""
         merged = msgspec.structs.asdict(rule) | self.decision.get(label, {})
         return msgspec.convert(merged, DecisionRule)
+
+    @property
+    def model_path(self) -> Path:
+        """The model file: `model`, else the one that ships."""
+        return Path(self.model) if self.model else PACKAGED
 
     @property
     def identity(self) -> str:

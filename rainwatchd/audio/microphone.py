@@ -12,6 +12,10 @@ from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.errors import AudioError
 from rainwatchd.features import Floats
 
+BLOCK_S = 0.2
+"""Sound in one callback. PortAudio would choose 10 ms: a hundred wake-ups a second of Python,
+which cost several times what the sound costs to analyse."""
+
 
 def portaudio() -> ModuleType:
     """Return the sounddevice module, whose import initialises PortAudio and lists the devices."""
@@ -88,6 +92,7 @@ class Microphone:
                 device=self._device,
                 channels=self.channels,
                 samplerate=self.rate_hz,
+                blocksize=round(BLOCK_S * self.rate_hz),
                 dtype="float32",
                 latency="high",
                 callback=self._on_block,

@@ -30,8 +30,11 @@ MAX_BACKOFF_S = 15.0
 """Wait between two tries to open, doubled each time: a card that was unplugged is back when a
 person or a flaky hub says so, and each try costs a scan of all cards."""
 
-ANSWER_S = 5.0
-"""Waited for the device at start and stop; a frozen sound server doesn't answer at all."""
+ANSWER_S = 10.0
+"""Waited for the device at the start; a frozen sound server doesn't answer at all."""
+
+CLOSE_S = 3.0
+"""Waited for the device at the end."""
 
 HANG_S = 10.0
 """A call to the sound server that takes longer will hardly return: PulseAudio's client library may
@@ -115,7 +118,7 @@ class SupervisedMicrophone:
         if microphone is not None:
             self._closing = threading.Thread(target=microphone.close, daemon=True)
             self._closing.start()
-            self._closing.join(ANSWER_S)
+            self._closing.join(CLOSE_S)
 
     def _fault(self, microphone: Microphone, active: bool, ring: RingBuffer) -> str | None:
         """Say what is wrong with an open stream; note when all is well again."""
@@ -232,6 +235,12 @@ class _Opening(threading.Thread):
             channel = self._options.channel_number
             microphone = Microphone(device.index, channel, self._rate_hz)
             microphone.open()
+            # PortAudio may deliver nothing for 2 s; what passes until then belongs to the gap.
+            while microphone.blocks == 0:
+                if microphone.callback_age_s > STALL_S or not microphone.active:
+                    microphone.close()
+                    raise AudioError(f"{microphone.name} delivers nothing")
+                time.sleep(0.01)
             self.microphone = microphone
         except AudioError as error:
             self.error = str(error)

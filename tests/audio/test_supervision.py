@@ -15,6 +15,7 @@ from rainwatchd.audio.options import AudioOptions
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.audio.supervision import SupervisedMicrophone
 from rainwatchd.errors import AudioError
+from tests.broker import until
 from tests.microphone import SoundServer
 
 pytestmark = pytest.mark.slow
@@ -106,7 +107,7 @@ def test_a_server_that_stays_frozen_ends_the_search_early(
     with pytest.raises(AudioError, match="the sound server doesn't answer"):
         listener.until(lambda: False, within_s=10)
     server.thaw()
-    listener.until(lambda: not listener.microphone.stuck, within_s=10)
+    until(lambda: not listener.microphone.stuck, "the call to return")
 
 
 def test_zeros_after_sound_are_a_fault_until_sound_is_heard(
