@@ -54,6 +54,11 @@ class Broker:
         )
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         with (self.directory / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
