@@ -205,7 +205,7 @@ def test_nothing_half_written_is_left_or_taken_for_a_clip(make: Make, tmp_path: 
 
 
 def test_beyond_the_quota_the_oldest_clips_go(make: Make) -> None:
-    harness = make(max_bytes=100_000)
+    harness = make(max_bytes=40_000)
     for number in range(8):
         harness.whole_event(number, 20.0 * number + 10, 20.0 * number + 13)
         until(lambda: harness.clips.saved > number, "the clip")  # noqa: B023
@@ -213,7 +213,7 @@ def test_beyond_the_quota_the_oldest_clips_go(make: Make) -> None:
 
     names = [path.name for path in harness.files()]
     assert 1 <= len(names) < 8
-    assert sum(path.stat().st_size for path in harness.files()) <= 100_000
+    assert sum(path.stat().st_size for path in harness.files()) <= 40_000
     assert names[-1].startswith("20240512T000007"), "the newest is there"
     assert harness.troubles in ([], [None])
 
