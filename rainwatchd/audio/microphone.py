@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import threading
 import time
 from types import ModuleType
@@ -16,13 +19,18 @@ BLOCK_S = 0.2
 """Sound in one callback. PortAudio would choose 10 ms: a hundred wake-ups a second of Python,
 which cost several times what the sound costs to analyse."""
 
+MOST_CHANNELS = 8
+"""A device with more is a sound server that makes as many as are asked for: it mixes better."""
 
+
+@functools.cache
 def portaudio() -> ModuleType:
     """Return the sounddevice module, whose import initialises PortAudio and lists the devices."""
     try:
         import sounddevice  # noqa: PLC0415
     except OSError as error:
         raise AudioError("PortAudio is missing: install the package libportaudio2") from error
+    _silence_alsa()
     module: ModuleType = sounddevice
     return module
 
@@ -38,6 +46,16 @@ def restart_portaudio() -> None:
         module._initialize()
     except module.PortAudioError as error:
         raise AudioError(f"PortAudio cannot be initialised: {error}") from error
+
+
+def _silence_alsa() -> None:
+    """Keep ALSA from printing forty lines about devices that nobody asked for, at each scan."""
+    with contextlib.suppress(OSError):
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_IGNORE)
+
+
+_IGNORE = ctypes.CFUNCTYPE(None)(lambda: None)
+"""ALSA keeps the pointer, so the function must live as long as the process."""
 
 
 class Microphone:
@@ -85,8 +103,9 @@ class Microphone:
         try:
             device = sounddevice.query_devices(self._device, "input")
             self.name = f"microphone {device['name']!r}"
-            self.channels = self._channel or int(device["max_input_channels"])
-            check_channel(self._channel, int(device["max_input_channels"]), self.name)
+            has = int(device["max_input_channels"])
+            check_channel(self._channel, has, self.name)
+            self.channels = self._channel or (has if has <= MOST_CHANNELS else 1)
             self.rate_hz = self._wanted_rate_hz or round(device["default_samplerate"])
             self._stream = sounddevice.InputStream(
                 device=self._device,

@@ -1,0 +1,295 @@
+"""The whole daemon, live: real sound server, real broker, real signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+
+from rainwatchd.cli import main
+from tests.broker import Broker, Subscriber, broker
+from tests.live import LiveDaemon
+from tests.microphone import RATE_HZ, SoundServer
+from tests.tiny_model import SPEC, self_test, write_tiny_model
+
+__all__ = ["broker"]
+
+pytestmark = pytest.mark.slow
+
+Start = Callable[..., LiveDaemon]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SoundServer]:
+    folder = tmp_path / "pulse"
+    folder.mkdir()
+    server = SoundServer(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path, server: SoundServer, broker: Broker, tiny_model: Path) -> Iterator[Start]:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(tiny_model.read_bytes())
+    daemons = []
+
+    def start(*arguments: str, **settings: object) -> LiveDaemon:
+        mqtt = {"port": broker.port, "backoff_max_s": 1}
+        daemon = LiveDaemon(
+            tmp_path, server.environment, **{"model": str(model), "mqtt": mqtt, **settings}
+        )
+        daemons.append(daemon)
+        daemon.start(*arguments)
+        return daemon
+
+    yield start
+    for daemon in daemons:
+        daemon.close()
+
+
+@pytest.fixture
+def subscriber(broker: Broker) -> Iterator[Subscriber]:
+    with Subscriber(broker.port) as subscriber:
+        yield subscriber
+
+
+def scene() -> np.ndarray:
+    """Half a minute of faint noise with a saw (for the tiny model) from 6 to 16 s."""
+    samples = np.random.default_rng(2).normal(0, 0.003, 32 * RATE_HZ)
+    at = np.arange(10 * RATE_HZ) / RATE_HZ
+    samples[6 * RATE_HZ : 16 * RATE_HZ] += 0.1 * np.sin(2 * np.pi * 1000.0 * at)
+    return samples
+
+
+def reasons(subscriber: Subscriber) -> list[str]:
+    states = subscriber.on("/status")
+    return [] if not states else [str(reason) for reason in states[-1].json["reasons"]]
+
+
+def test_a_recording_played_into_the_microphone_gives_what_its_replay_gives(
+    tmp_path: Path,
+    start: Start,
+    server: SoundServer,
+    subscriber: Subscriber,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    soundfile.write(tmp_path / "scene.wav", scene(), RATE_HZ, "PCM_16")
+    wav, model = str(tmp_path / "scene.wav"), str(tmp_path / "model.onnx")
+    assert main(["--model", model, "--json", "--file", wav]) == 0
+    replayed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [found["phase"] for found in replayed] == ["onset", "offset"]
+
+    daemon = start("--verbose")
+    daemon.until_ready()
+    server.play(scene())
+    daemon.until(lambda: len(subscriber.detections) == 2, "onset and offset", 60)
+    live = subscriber.detections
+    for found, heard in zip(replayed, live, strict=True):
+        assert (heard["phase"], heard["class"]) == (found["phase"], found["class"])
+        assert heard["duration_s"] == pytest.approx(found["duration_s"], abs=SPEC.step_s)
+        assert heard["peak_score"] == pytest.approx(found["peak_score"], abs=0.05)
+    assert "x real time" in daemon.log
+
+    assert daemon.stop() == 0
+    assert (tmp_path / "state/clips" / live[1]["clip"]).exists()
+    assert daemon.messages[-1] == "STOPPING=1"
+    assert daemon.messages[0].startswith("STATUS=online")
+    assert subscriber.states == ["online", "offline"]
+
+
+def test_an_open_event_is_closed_and_delivered_when_the_daemon_stops(
+    start: Start, server: SoundServer, subscriber: Subscriber
+) -> None:
+    daemon = start()
+    daemon.until_ready()
+    server.play(np.tile(scene()[6 * RATE_HZ : 16 * RATE_HZ], 4))
+    daemon.until(lambda: subscriber.detections, "the onset")
+    assert daemon.stop() == 0
+    assert [found["phase"] for found in subscriber.detections] == ["onset", "offset"]
+    assert subscriber.detections[1]["end_reason"] == "stopped"
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+def test_the_loss_of_the_sound_server_is_told_and_survived(
+    start: Start, server: SoundServer, subscriber: Subscriber, fault: str
+) -> None:
+    server.play_noise()
+    daemon = start()
+    daemon.until_heartbeat()
+    struck_s = time.monotonic()
+    if fault == "kill":
+        server.kill()
+    else:
+        server.freeze()
+    daemon.until(lambda: reasons(subscriber), "degraded")
+    assert time.monotonic() - struck_s < 5 + 1
+    assert reasons(subscriber)[0].startswith("microphone: ")
+    if fault == "kill":
+        server.start()
+    else:
+        server.thaw()
+    server.play_noise()
+
+    def online() -> bool:
+        # PulseAudio's client may hang for ever once its server was killed: then the process ends
+        # by itself and systemd starts another.
+        assert daemon.process is not None
+        if daemon.process.poll() is not None:
+            assert daemon.process.poll() == 1
+            daemon.start()
+        return subscriber.states[-1] == "online" and reasons(subscriber) == []
+
+    daemon.until(online, "online again", 60)
+    daemon.until_heartbeat()
+    if daemon.messages.count("READY=1") == 1:
+        assert daemon.longest_pause_s < 15
+    assert daemon.stop() == 0
+
+
+def test_a_sound_server_that_stays_frozen_ends_the_process_for_systemd(
+    start: Start, server: SoundServer, subscriber: Subscriber
+) -> None:
+    server.play_noise()
+    daemon = start()
+    daemon.until_heartbeat()
+    server.freeze()
+    assert daemon.wait(40) == 1
+    assert "the sound server doesn't answer" in daemon.log
+    daemon.until(lambda: subscriber.states[-1] == "offline", "offline")
+    assert reasons(subscriber)[0].startswith("microphone: ")
+
+
+def test_without_a_microphone_it_starts_and_says_so(
+    start: Start, server: SoundServer, subscriber: Subscriber
+) -> None:
+    server.kill()
+    daemon = start()
+    daemon.until_ready()
+    daemon.until(lambda: reasons(subscriber), "degraded")
+    assert reasons(subscriber)[0].startswith("microphone: ")
+    daemon.until_heartbeat()
+    server.start()
+    server.play_noise()
+    daemon.until(lambda: subscriber.states[-1] == "online", "online", 60)
+    assert daemon.stop() == 0
+
+
+def test_a_bad_configuration_ends_with_78_and_starts_nothing(
+    start: Start, subscriber: Subscriber
+) -> None:
+    daemon = start(mqtt={"prot": 1})
+    assert daemon.wait() == 78
+    assert "unknown key mqtt.prot; did you mean mqtt.port?" in daemon.log
+    assert "Traceback" not in daemon.log
+    assert daemon.messages == []
+    assert not daemon.state.exists()
+    assert subscriber.received == []
+
+
+def test_a_rule_for_a_class_that_the_model_lacks_is_a_bad_configuration(start: Start) -> None:
+    daemon = start(decision={"volcano": {"on_threshold": 0.5}})
+    assert daemon.wait() == 78
+    assert "decision.volcano: the model tiny has no such alert" in daemon.log
+
+
+def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(
+    start: Start, server: SoundServer, subscriber: Subscriber
+) -> None:
+    server.play_noise()
+    daemon = start()
+    daemon.until_heartbeat()
+    good = daemon.config.read_text()
+    daemon.config.write_text("device_id: canopy-7\nlat: north\n")
+    daemon.reload()
+    daemon.until(lambda: reasons(subscriber), "the refusal")
+    assert reasons(subscriber)[0].startswith("reload: refused: ")
+    assert "rainwatchd.yaml:2: lat is 'north'; allowed: a number" in reasons(subscriber)[0]
+    daemon.until_heartbeat()
+
+    daemon.config.write_text(good + "lat: -3.1\nlon: -60.0\n")
+    daemon.reload()
+    daemon.until(lambda: not reasons(subscriber), "online")
+    at = np.arange(20 * RATE_HZ) / RATE_HZ
+    server.play(0.1 * np.sin(2 * np.pi * 1000.0 * at))
+    daemon.until(lambda: subscriber.detections, "the onset")
+    assert subscriber.detections[0]["lat"] == -3.1
+    assert daemon.stop() == 0
+
+
+def test_reload_moves_to_another_name_on_the_broker(
+    start: Start, server: SoundServer, subscriber: Subscriber
+) -> None:
+    server.play_noise()
+    daemon = start()
+    daemon.until(lambda: subscriber.states == ["online"], "online")
+    daemon.configure(device_id="canopy-8")
+    daemon.reload()
+    daemon.until(lambda: len(subscriber.states) >= 3, "both names' states")
+    last = {message.topic: message.json["state"] for message in subscriber.on("/status")}
+    assert last == {"rainwatch/canopy-7/status": "offline", "rainwatch/canopy-8/status": "online"}
+    assert daemon.stop() == 0
+
+
+def test_a_model_is_replaced_while_listening_and_a_damaged_one_refused(
+    tmp_path: Path, start: Start, server: SoundServer, subscriber: Subscriber
+) -> None:
+    server.play_noise()
+    daemon = start()
+    daemon.until_heartbeat()
+    model, digests = tmp_path / "model.onnx", tmp_path / "model.onnx.sha256"
+
+    newer = tmp_path / "newer.onnx"
+    spec = msgspec.structs.replace(SPEC, version="2", self_test=self_test())
+    write_tiny_model(newer, spec)
+    digest = sha256(newer.read_bytes()).hexdigest()
+    newer.replace(model)
+    digests.write_text(f"{'0' * 64}  model.onnx\n")
+    daemon.reload()
+    daemon.until(lambda: reasons(subscriber), "the refusal")
+    assert "was it copied whole?" in reasons(subscriber)[0]
+    assert subscriber.on("/status")[-1].json["model"] == "tiny 1"
+
+    digests.write_text(f"{digest}  model.onnx\n")
+    daemon.reload()
+    daemon.until(lambda: not reasons(subscriber), "online")
+    status = subscriber.on("/status")[-1].json
+    assert (status["model"], status["model_digest"]) == ("tiny 2", digest)
+
+    wrong = msgspec.structs.replace(self_test(), scores=[0.25] * 4)
+    write_tiny_model(newer, msgspec.structs.replace(SPEC, version="3", self_test=wrong))
+    newer.replace(model)
+    digests.unlink()
+    daemon.reload()
+    daemon.until(lambda: reasons(subscriber), "the refusal")
+    assert "self_test: scores are off" in reasons(subscriber)[0]
+    assert subscriber.on("/status")[-1].json["model"] == "tiny 2"
+    daemon.until_heartbeat()
+    assert daemon.stop() == 0
+
+
+def test_the_watchdog_starves_when_the_analysis_hangs(start: Start, server: SoundServer) -> None:
+    server.play_noise()
+    daemon = start()
+    daemon.until_heartbeat()
+    daemon.signal(signal.SIGSTOP)
+    time.sleep(1)
+    daemon.until(lambda: True, "what was under way")
+    fed = len(daemon.heartbeats)
+    time.sleep(2)
+    daemon.until(lambda: True, "nothing")
+    assert len(daemon.heartbeats) == fed
+    daemon.signal(signal.SIGCONT)
+    daemon.until_heartbeat()
+    assert daemon.stop() == 0
