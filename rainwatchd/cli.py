@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rainwatchd.config import Config
     from rainwatchd.model_spec import DecisionRule, ModelSpec
     from rainwatchd.plot import Picture
-    from rainwatchd.replay import Heard
-    from rainwatchd.report import Report
 
 # The rest is imported where it is used: `--version` must not wait for the network's runtime, a
 # replay needs no broker, and a daemon draws nothing.
@@ -63,6 +61,8 @@ def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentP
     def load_config() -> Config:
         return load(args.config, settings)
 
+    if args.check:
+        return _check(load_config())
     if args.list_devices:
         return _list_devices()
     if args.file:
@@ -82,52 +82,44 @@ def _version(model: Path | None) -> int:
 def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
     from rainwatchd.batch import Batch, find_recordings
     from rainwatchd.model_file import read_model
-    from rainwatchd.replay import Found, Replay, Scored
-    from rainwatchd.report import JsonLines, Progress, ScoreFile, Table
+    from rainwatchd.replay import Replay, replay_id
+    from rainwatchd.report import Complaints, JsonLines, Progress, ScoreFile, Sink, Table
 
     recordings = find_recordings(args.file)
     if args.plot is not None and len(recordings) != 1:
         parser.error(f"--plot draws one recording; --file gives {len(recordings)}")
-    model = config.model_path
-    spec = read_model(model).spec
-    picture = _picture(spec, config.rules(spec)) if args.plot is not None else None
-    jobs = 1 if args.realtime else min(args.jobs or _cores(), len(recordings))
-    batch = Batch(
-        Replay(config, config.device_id or "replay", args.realtime),
-        model,
-        jobs,
-        with_windows=args.scores is not None,
-        observer=None if picture is None else picture.observe,
-    )
-    report: Report = JsonLines(sys.stdout) if args.json else Table(sys.stdout, spec.labels)
-    heard: list[Heard] = []
+    spec = read_model(config.model_path).spec
+    rules = config.rules(spec)
+    complaints = Complaints(sys.stderr)
+    table = JsonLines(sys.stdout) if args.json else Table(sys.stdout, spec.labels)
+    sinks: list[Sink] = [Progress(sys.stderr, len(recordings)), table, complaints]
     with ExitStack() as stack:
-        scores: ScoreFile | None = None
+        stack.callback(sinks[0].finish)
         if args.scores is not None:
             out = stack.enter_context(args.scores.open("w", encoding="utf-8", newline=""))
-            scores = ScoreFile(out, spec.labels)
-        progress = Progress(sys.stderr, len(recordings))
-        stack.callback(progress.clear)
+            sinks.append(ScoreFile(out, spec.labels))
+        picture = _picture(spec, rules, args.plot) if args.plot is not None else None
+        if picture is not None:
+            sinks.append(picture)
+        if args.mqtt:
+            from rainwatchd.publishing import Publisher
+
+            publisher = Publisher(config)
+            stack.callback(publisher.close)
+            sinks.append(publisher)
+        batch = Batch(
+            Replay(config, replay_id(config), args.realtime),
+            config.model_path,
+            jobs=1 if args.realtime else min(args.jobs or _cores(), len(recordings)),
+            with_windows=args.scores is not None,
+            observer=None if picture is None else picture.observe,
+        )
         for item in batch.hear(recordings):
-            if isinstance(item, Scored):
-                progress.scored(item)
-                if scores is not None:
-                    scores.write(item)
-                continue
-            progress.clear()
-            if isinstance(item, Found):
-                report.found(item)
-                if picture is not None:
-                    picture.found(item)
-                continue
-            heard.append(item)
-            if item.failure is not None:
-                print(f"rainwatchd: {item.failure}", file=sys.stderr)
-            progress.heard(item)
-    report.finish(heard)
-    if picture is not None and heard[0].peaks is not None:
-        picture.save(args.plot, heard[0])
-    return EXIT_FAILURE if any(of.failure for of in heard) else 0
+            for sink in sinks:
+                sink.take(item)
+        for sink in sinks:
+            sink.finish()
+    return EXIT_FAILURE if complaints.failed else 0
 
 
 def _list_devices() -> int:
@@ -156,12 +148,12 @@ def _daemon(load: Callable[[], Config], verbose: bool) -> int:
     return 0
 
 
-def _picture(spec: ModelSpec, rules: Mapping[str, DecisionRule]) -> Picture:
+def _picture(spec: ModelSpec, rules: Mapping[str, DecisionRule], path: Path) -> Picture:
     try:
         from rainwatchd.plot import Picture
     except ModuleNotFoundError as error:
         raise RainwatchError("--plot needs matplotlib: pip install 'rainwatchd[plot]'") from error
-    return Picture(spec, rules)
+    return Picture(spec, rules, path)
 
 
 def _settings(others: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, str]:
@@ -212,6 +204,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print program and model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file")
     parser.add_argument("--model", type=Path, metavar="FILE", help="instead of the shipped model")
+    parser.add_argument(
+        "--check", action="store_true", help="try configuration, model, microphone, broker, disk"
+    )
     parser.add_argument("--list-devices", action="store_true", help="print the microphones")
     parser.add_argument(
         "--verbose", action="store_true", help="print level, scores and speed of each window"
@@ -223,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--json", action="store_true", help="one JSON object a line, no table")
     replay.add_argument("--scores", type=Path, metavar="CSV", help="write every window's scores")
     replay.add_argument("--plot", type=Path, metavar="PNG", help="draw one recording")
+    replay.add_argument("--mqtt", action="store_true", help="publish, as device DEVICE_ID-replay")
     replay.add_argument("--realtime", action="store_true", help="no faster than it was recorded")
     replay.add_argument(
         "--jobs", type=_count, metavar="N", help="recordings at a time (default: all cores)"

@@ -104,6 +104,30 @@ def test_rules_of_the_file_change_only_what_they_name(tmp_path: Path) -> None:
     assert loaded.rule("engine", model) == model
 
 
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def test_the_documented_file_names_every_key_with_its_default(tmp_path: Path) -> None:
+    documented = (CONFIGS / "rainwatchd.yaml").read_text()
+    uncommented = re.sub(r"(?m)^( *)#(?=[a-z_]+:)", r"\1", documented)
+    document = config_lines.parse(uncommented, "rainwatchd.yaml")
+
+    def spread(values: dict[str, object], above: str) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in values.items():
+            section = isinstance(value, dict) and value
+            found |= spread(value, f"{above}{key}.") if section else {above + key: value}  # type: ignore[arg-type]
+        return found
+
+    assert spread(document.values, "") == config.defaults()
+    assert config.load(write(tmp_path, uncommented)) == config.Config()
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_file_loads(path: Path) -> None:
+    config.load(path)
+
+
 yaml_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner),
@@ -111,7 +135,7 @@ yaml_values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(values=st.dictionaries(st.sampled_from(sorted(config.defaults())), yaml_values, max_size=4))
 def test_values_of_any_kind_load_or_are_explained_in_one_line(values: dict[str, object]) -> None:
     document = config_lines.Document("somewhere")
@@ -124,7 +148,7 @@ def test_values_of_any_kind_load_or_are_explained_in_one_line(values: dict[str, 
         assert "\n" not in str(error)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=st.binary(max_size=200) | st.text(alphabet="ab:-[]{}&*!|>'\"#%@ \n\t1.", max_size=80))
 def test_no_text_breaks_the_reader(text: bytes | str) -> None:
     try:
