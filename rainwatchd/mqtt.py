@@ -228,8 +228,8 @@ class Session:
         if flags.is_disconnect_packet_from_server:
             self._ended = f"ended the session: {reason}"
         elif self._ended is None and not self.connected:
-            wanted = "a client certificate (mqtt.tls_cert_file)" if self._options.tls else "TLS"
-            self._ended = f"hung up before it answered; does it want {wanted}?"
+            hint = "a client certificate (mqtt.tls_cert_file)" if self._options.tls else "mqtt.tls"
+            self._ended = f"hung up before it answered; if this lasts, it may want {hint}"
         self.connected = False
 
 

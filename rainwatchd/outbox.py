@@ -88,8 +88,8 @@ class Outbox:
             on_disk = self._disk.depth if self._disk else 0
             return max(0, on_disk + self._memory.depth - len(self._acknowledged))
 
-    def put(self, detection: Detection) -> None:
-        """Queue a detection; on return it is on the medium, or in memory if that fails."""
+    def put(self, detection: Detection) -> bool:
+        """Queue a detection; return whether it is on the medium, or else in memory only."""
         with self._lock:
             event_id = detection.event_id
             if event_id not in self._born:
@@ -109,6 +109,7 @@ class Outbox:
             else:
                 journal = OpenEvent(event_id, message.born, message.payload)
                 self._write([message], opened=[journal])
+            return self._writable
 
     def take(self, limit: int, busy: Set[str]) -> list[Message]:
         """Return the next message of each of the newest events, but those in `busy`.

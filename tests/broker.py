@@ -131,9 +131,13 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def unsubscribed(self) -> None:
+        """Say that the broker it was subscribed to is gone."""
+        self._ready.clear()
+
     def await_subscription(self) -> None:
-        """Wait until it is subscribed again after the broker was restarted."""
-        until(self._client.is_connected, "subscriber to reconnect")
+        """Wait until it is subscribed again to a broker that was restarted."""
+        assert self._ready.wait(PATIENCE_S), "subscriber: no answer from mosquitto"
 
     def _on_connect(self, client: Client, *_: Any) -> None:
         client.subscribe("#", qos=1)
