@@ -122,6 +122,16 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
     return EXIT_FAILURE if complaints.failed else 0
 
 
+def _check(config: Config) -> int:
+    from rainwatchd.check import check
+
+    failed = False
+    for finding in check(config):
+        print(finding, flush=True)
+        failed |= not finding.passed
+    return EXIT_FAILURE if failed else 0
+
+
 def _list_devices() -> int:
     from rainwatchd.audio.devices import list_devices
 

@@ -15,7 +15,7 @@ from rainwatchd.analysis import Analysis
 from rainwatchd.events import Window
 from rainwatchd.features import Floats, band_edges_hz
 from rainwatchd.model_spec import DecisionRule, ModelSpec
-from rainwatchd.replay import Found, Heard
+from rainwatchd.replay import Found, Heard, Item
 
 _MOST_COLUMNS = 4096
 """More than a picture has pixels across; a longer recording shows maxima over several frames."""
@@ -31,7 +31,8 @@ _TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 class Picture:
     """Collects a replay as it goes and draws it in the end; its memory has a bound."""
 
-    def __init__(self, spec: ModelSpec, rules: Mapping[str, DecisionRule]) -> None:
+    def __init__(self, spec: ModelSpec, rules: Mapping[str, DecisionRule], path: Path) -> None:
+        self._path = path
         self._spec = spec
         self._rules = rules
         self._columns = Columns(spec.n_mels, _MOST_COLUMNS)
@@ -39,6 +40,7 @@ class Picture:
         self._times_s: list[float] = []
         self._scores: list[tuple[float, ...]] = []
         self._found: list[Found] = []
+        self._heard: Heard | None = None
 
     def observe(self, analysis: Analysis, window: Window) -> None:
         """Take the window's scores and those of its frames that are new."""
@@ -50,13 +52,18 @@ class Picture:
         self._times_s.append((window.start + window.end) / 2 / spec.sample_rate_hz)
         self._scores.append(window.scores)
 
-    def found(self, found: Found) -> None:
-        """Take a detection; only its end has both times."""
-        if found.end_s is not None:
-            self._found.append(found)
+    def take(self, item: Item) -> None:
+        """Take a detection, whose end has both of its times, and the recording's name."""
+        if isinstance(item, Found) and item.end_s is not None:
+            self._found.append(item)
+        elif isinstance(item, Heard):
+            self._heard = item
 
-    def save(self, path: Path, heard: Heard) -> None:
-        """Draw the picture and write it as PNG; there must have been a window."""
+    def finish(self) -> None:
+        """Draw the picture and write it as PNG, if anything was heard."""
+        heard = self._heard
+        if heard is None or heard.peaks is None:
+            return
         figure = Figure(figsize=(12, 6.5), dpi=150, layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         colours = dict(zip(self._rules, itertools.cycle(_COLOURS), strict=False))
@@ -69,7 +76,7 @@ class Picture:
         below.set_xlim(0.0, heard.duration_s)
         below.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 3, 5, 6, 10]))
         below.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: _clock(at_s)))
-        figure.savefig(path, format="png")
+        figure.savefig(self._path, format="png")
 
     def _draw_spectrogram(self, figure: Figure, axes: Axes) -> None:
         spec = self._spec

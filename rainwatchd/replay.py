@@ -158,6 +158,15 @@ def _windows(source: Recording, analysis: Analysis) -> Iterator[Window]:
         raise failure
 
 
+def replay_id(config: Config) -> str:
+    """Return a device id of the replay's own, the same on every machine.
+
+    Under the device's own id a replay that publishes would throw the running daemon out of its
+    session, and nobody could tell a rehearsal from an alarm.
+    """
+    return "replay" if config.device_id is None else f"{config.device_id[:57]}-replay"
+
+
 def recorded_at(path: Path) -> datetime:
     """Return the UTC of the first sample by an AudioMoth's file name, else 1970."""
     named = _AUDIOMOTH_NAME.fullmatch(path.stem)

@@ -9,17 +9,17 @@ from typing import Protocol, TextIO
 
 import msgspec
 
-from rainwatchd.replay import Found, Heard, Scored
+from rainwatchd.replay import Found, Heard, Item, Scored
 
 
-class Report(Protocol):
-    """Prints what is found, as it comes, and what is left to say at the end."""
+class Sink(Protocol):
+    """Takes what comes of a replay."""
 
-    def found(self, found: Found) -> None:
-        """Take one phase of a detection."""
+    def take(self, item: Item) -> None:
+        """Take the next item."""
 
-    def finish(self, heard: Sequence[Heard]) -> None:
-        """Take what was heard of every recording."""
+    def finish(self) -> None:
+        """Do what is left to do behind the last item."""
 
 
 class JsonLines:
@@ -28,16 +28,18 @@ class JsonLines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def found(self, found: Found) -> None:
-        """Print the message as MQTT would carry it, with its place in the file."""
-        line = msgspec.to_builtins(found.detection) | {
-            "start_s": round(found.start_s, 3),
-            "end_s": None if found.end_s is None else round(found.end_s, 3),
-            "file": found.file,
+    def take(self, item: Item) -> None:
+        """Print a detection as MQTT would carry it, with its place in the file."""
+        if not isinstance(item, Found):
+            return
+        line = msgspec.to_builtins(item.detection) | {
+            "start_s": round(item.start_s, 3),
+            "end_s": None if item.end_s is None else round(item.end_s, 3),
+            "file": item.file,
         }
         print(msgspec.json.encode(line).decode(), file=self._out, flush=True)
 
-    def finish(self, heard: Sequence[Heard]) -> None:
+    def finish(self) -> None:
         """Print nothing: every line is a detection."""
 
 
@@ -49,38 +51,40 @@ class Table:
         self._labels = labels
         self._label_width = max(map(len, labels))
         self._empty = True
+        self._peaks: list[tuple[tuple[float, ...], str]] = []
 
-    def found(self, found: Found) -> None:
-        """Print a row at the end of an event."""
-        if found.end_s is None:
+    def take(self, item: Item) -> None:
+        """Print a row at the end of an event; remember a recording's highest scores."""
+        if isinstance(item, Heard) and item.peaks is not None:
+            self._peaks.append((item.peaks, item.file))
+        elif isinstance(item, Found) and item.end_s is not None:
+            self._row(item, item.end_s)
+
+    def finish(self) -> None:
+        """Print the highest scores."""
+        if not self._peaks:
             return
+        self._print("" if not self._empty else "no detections\n")
+        widths = [max(len(label), 5) for label in self._labels]
+        names = "  ".join(
+            f"{name:>{width}}" for name, width in zip(self._labels, widths, strict=True)
+        )
+        self._print(f"highest score\n{names}  file")
+        for peaks, file in self._peaks:
+            cells = (f"{peak:>{width}.2f}" for peak, width in zip(peaks, widths, strict=True))
+            self._print(f"{'  '.join(cells)}  {file}")
+
+    def _row(self, found: Found, end_s: float) -> None:
         if self._empty:
             self._empty = False
             label = "class".ljust(self._label_width)
             self._print(f"{'start':>10}  {'end':>10}  {'length':>8}  {label}  score  level  file")
         detection = found.detection
         self._print(
-            f"{_clock(found.start_s):>10}  {_clock(found.end_s):>10}  "
-            f"{found.end_s - found.start_s:>6.1f} s  {detection.label:{self._label_width}}  "
-            f"{detection.peak_score:>5.2f}  {detection.level_dbfs:>5.0f}  {found.file}"
+            f"{_clock(found.start_s):>10}  {_clock(end_s):>10}  {end_s - found.start_s:>6.1f} s  "
+            f"{detection.label:{self._label_width}}  {detection.peak_score:>5.2f}  "
+            f"{detection.level_dbfs:>5.0f}  {found.file}"
         )
-
-    def finish(self, heard: Sequence[Heard]) -> None:
-        """Print the highest scores."""
-        scored = [(of.peaks, of.file) for of in heard if of.peaks is not None]
-        if not scored:
-            return
-        self._print("" if not self._empty else "no detections\n")
-        widths = [max(len(label), 5) for label in self._labels]
-        names = "  ".join(
-            f"{label:>{width}}" for label, width in zip(self._labels, widths, strict=True)
-        )
-        self._print(f"highest score\n{names}  file")
-        for peaks, file in scored:
-            cells = "  ".join(
-                f"{peak:>{width}.2f}" for peak, width in zip(peaks, widths, strict=True)
-            )
-            self._print(f"{cells}  {file}")
 
     def _print(self, line: str) -> None:
         print(line, file=self._out, flush=True)
@@ -93,15 +97,36 @@ class ScoreFile:
         self._rows = csv.writer(out, lineterminator="\n")
         self._rows.writerow(["file", "start_s", "end_s", "level_dbfs", *labels])
 
-    def write(self, scored: Scored) -> None:
-        """Write one row."""
-        scores = (f"{score:.6f}" for score in scored.scores)
-        times = f"{scored.start_s:.3f}", f"{scored.end_s:.3f}"
-        self._rows.writerow([scored.file, *times, f"{scored.level_dbfs:.1f}", *scores])
+    def take(self, item: Item) -> None:
+        """Write a row for a window."""
+        if isinstance(item, Scored):
+            scores = (f"{score:.6f}" for score in item.scores)
+            times = f"{item.start_s:.3f}", f"{item.end_s:.3f}"
+            self._rows.writerow([item.file, *times, f"{item.level_dbfs:.1f}", *scores])
+
+    def finish(self) -> None:
+        """Leave the file as it is."""
+
+
+class Complaints:
+    """Recordings that could not be heard, or not to their end, one line each."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.failed = False
+        self._out = out
+
+    def take(self, item: Item) -> None:
+        """Print why a recording was not heard."""
+        if isinstance(item, Heard) and item.failure is not None:
+            self.failed = True
+            print(f"rainwatchd: {item.failure}", file=self._out, flush=True)
+
+    def finish(self) -> None:
+        """Print nothing more."""
 
 
 class Progress:
-    """A bar on a terminal; nothing where `out` is none."""
+    """A bar on a terminal, nothing elsewhere. Let it go first: it makes room for the others."""
 
     _WIDTH = 30
     _INTERVAL_S = 0.1
@@ -114,18 +139,18 @@ class Progress:
         self._started_s = time.monotonic()
         self._drawn_s = 0.0
 
-    def scored(self, scored: Scored) -> None:
-        """Show how far the current recording is."""
-        self._draw(self._done + scored.progress, self._heard_s + scored.end_s)
+    def take(self, item: Item) -> None:
+        """Show how far the replay is; take the bar away before anything else is printed."""
+        if isinstance(item, Scored):
+            self._draw(self._done + item.progress, self._heard_s + item.end_s)
+            return
+        self.finish()
+        if isinstance(item, Heard):
+            self._done += 1
+            self._heard_s += item.duration_s
 
-    def heard(self, heard: Heard) -> None:
-        """Show that a recording is done."""
-        self._done += 1
-        self._heard_s += heard.duration_s
-        self._draw(self._done, self._heard_s)
-
-    def clear(self) -> None:
-        """Take the bar away, so that something else can be printed."""
+    def finish(self) -> None:
+        """Take the bar away."""
         if self._out is not None:
             self._out.write("\r\x1b[K")
             self._out.flush()

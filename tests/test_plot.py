@@ -11,17 +11,15 @@ from matplotlib.image import imread
 from rainwatchd.classifier import Classifier
 from rainwatchd.config import Config
 from rainwatchd.plot import Columns, Picture
-from rainwatchd.replay import Found, Heard, Replay
+from rainwatchd.replay import Replay
 from tests.sounds import scene
 
 
 def draw(path: Path, classifier: Classifier, out: Path) -> np.ndarray:
-    picture = Picture(classifier.spec, classifier.spec.decision)
+    picture = Picture(classifier.spec, classifier.spec.decision, out)
     for item in Replay(Config(), "x").hear(path, classifier, picture.observe):
-        if isinstance(item, Found):
-            picture.found(item)
-        elif isinstance(item, Heard):
-            picture.save(out, item)
+        picture.take(item)
+    picture.finish()
     return imread(out)[..., :3]
 
 

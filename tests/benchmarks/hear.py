@@ -17,6 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# As the program itself has it: numpy reads it when it is imported.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 import numpy as np
 import soundfile
 import soxr
@@ -26,7 +29,7 @@ from rainwatchd.config import Config
 from rainwatchd.features import Floats, LogMel, MelSpec
 from rainwatchd.model_file import PACKAGED, read_model
 from rainwatchd.model_spec import ModelSpec
-from rainwatchd.replay import Found, Replay
+from rainwatchd.replay import Replay
 from rainwatchd.report import JsonLines
 from tests.tiny_model import write_tiny_model
 
@@ -127,8 +130,7 @@ def all_but_inference(folder: Path, spec: ModelSpec, samples: Floats) -> list[Ro
     def hear(path: Path) -> None:
         report = JsonLines(io.StringIO())
         for item in replay.hear(path, Mute(spec)):  # type: ignore[arg-type]
-            if isinstance(item, Found):
-                report.found(item)
+            report.take(item)
 
     window = soxr.resample(
         samples[: WINDOW_S * spec.sample_rate_hz], spec.sample_rate_hz, LIBROSA_RATE_HZ
