@@ -3,6 +3,7 @@
 # make bench   measure, side by side with other ways to do the same
 # make torture SECONDS=300 SEED=1   random faults and malformed input
 # make model   rebuild the shipped model (needs SHARED, about two hours)
+# make install, make uninstall   the service on this device, as root
 # make clean   remove everything that was made here
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -23,7 +24,7 @@ export ORT_DISABLE_TELEMETRY = 1
 export TF_CPP_MIN_LOG_LEVEL = 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit smoke bench torture model clean
+.PHONY: help demo test lint types unit bench torture install uninstall clean
 .DELETE_ON_ERROR:
 
 help:
@@ -52,7 +53,7 @@ DEMO_RECORDINGS := $(addprefix tests/recordings/, \
 	engine/ibm_max_car_engine.ogg \
 	storm/relaxing_sounds_thunder_storm.ogg)
 
-test: lint types unit smoke
+test: lint types unit
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -64,8 +65,14 @@ types: $(VENV)/test.stamp
 unit: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
 
-clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m tests.benchmarks
 
 torture: $(VENV)/test.stamp
 	$(BIN)/python -m tests.torture --seconds $(SECONDS) --seed $(SEED)
+
+install uninstall:
+	PYTHON=$(PYTHON) systemd/install.sh $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
