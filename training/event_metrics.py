@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from rainwatchd.model_spec import DecisionRule
 from rainwatchd.smoothing import Ema, Mean
 from training.scoring import Scored
+from training.streams import Truth
 
 _TOLERANCE = 0.3
 """Share of a detection that must lie on events, and of an event that detections must cover."""
+
+_ADJACENT_S = 0.01
 
 _WORST_PER_HOUR = 10.0
 """Rates of false alarms above this are of no use to anyone and don't count in the PSDS."""
@@ -52,11 +55,7 @@ def event_metrics(
         name = f"{number:04d}"
         edges_s, smooth = _smoothed(scored, rules, labels)
         tables[name] = create_score_dataframe(smooth, edges_s, list(labels))
-        truth[name] = [
-            (event.onset_s, event.offset_s, event.label)
-            for event in scored.stream.truth
-            if event.label in labels
-        ]
+        truth[name] = _stretches(scored.stream.truth, labels)
         durations[name] = max(scored.stream.duration_s, float(edges_s[-1]))
     tolerance = {"dtc_threshold": _TOLERANCE, "gtc_threshold": _TOLERANCE}
     thresholds = {label: rules[label].on_threshold for label in labels}
@@ -75,6 +74,19 @@ def event_metrics(
         )
         for label in labels
     }
+
+
+def _stretches(truth: Sequence[Truth], labels: Sequence[str]) -> list[tuple[float, float, str]]:
+    """Join what follows at once: recordings of one class end to end are one long event."""
+    joined: list[tuple[float, float, str]] = []
+    for event in truth:
+        if event.label not in labels:
+            continue
+        if joined and joined[-1][2] == event.label and event.onset_s - joined[-1][1] < _ADJACENT_S:
+            joined[-1] = (joined[-1][0], event.offset_s, event.label)
+        else:
+            joined.append((event.onset_s, event.offset_s, event.label))
+    return joined
 
 
 def _smoothed(

@@ -27,6 +27,9 @@ _OFF_SHARE = 0.6
 _SECONDS_PER_EVENT = 60.0
 """What a faster alert is worth: rules that alert a minute sooner may miss one event more."""
 
+_LOWEST, _HIGHEST = 0.005, 0.999
+"""On-thresholds that are tried."""
+
 _ROUNDS = 24
 
 
@@ -79,7 +82,7 @@ def tune(
         )
         for span_s, (m_s, n_s) in product(_SPANS_S, _M_OF_N_S)
     ]
-    return max(choices, key=_worth)
+    return max(choices, key=lambda choice: (choice.false_alarms <= false_alarms, _worth(choice)))
 
 
 def _worth(choice: Choice) -> float:
@@ -92,17 +95,17 @@ def _choose(
     loud: Sequence[_Curve], quiet: Sequence[_Curve], allowed: int, rule: DecisionRule
 ) -> Choice:
     peaks = np.concatenate([curve.peaks() for curve in loud])
-    low, high = 0.02, 0.98
+    low, high = _LOWEST, _HIGHEST
     for _ in range(_ROUNDS):
         middle = (low + high) / 2
         count = sum(curve.false_alarms(middle) for curve in quiet)
         low, high = (low, middle) if count <= allowed else (middle, high)
     found = peaks >= high
-    on = (high + min(0.98, float(peaks[found].min()))) / 2 if found.any() else high
+    on = (high + min(_HIGHEST, float(peaks[found].min()))) / 2 if found.any() else high
+    # Rounded up, so that the rule as it is written keeps the false alarms too.
+    on = float(np.ceil(on * 1e4) / 1e4)
     latencies = np.concatenate([curve.latencies_s(on) for curve in loud])
-    rule = msgspec.structs.replace(
-        rule, on_threshold=round(on, 4), off_threshold=round(on * _OFF_SHARE, 4)
-    )
+    rule = msgspec.structs.replace(rule, on_threshold=on, off_threshold=round(on * _OFF_SHARE, 4))
     return Choice(
         rule,
         float(found.mean()) if found.size else float("nan"),
@@ -132,6 +135,7 @@ class _Curve:
         )
         self._release = round(DecisionRule().release_s / scored.step_s)
         self._pause = round(DecisionRule().refractory_s / scored.step_s)
+        self._minute = round(60.0 / scored.step_s)
         self._truth = [truth for truth in scored.stream.truth if truth.label == label]
 
     def peaks(self) -> Values:
@@ -148,7 +152,10 @@ class _Curve:
         return np.array(late)
 
     def false_alarms(self, on: float) -> int:
-        """Alerts raised outside the label's own stretches at this on-threshold."""
+        """Alerts raised outside the label's own stretches at this on-threshold.
+
+        One that goes on counts again each minute, or the cheapest would be one that never ends.
+        """
         own = np.zeros(self._end_s.size, bool)
         for inside in self._inside():
             own |= inside
@@ -160,11 +167,12 @@ class _Curve:
             if not later.size:
                 break
             at = int(later[0])
-            count += not own[at]
-            quiet = 0
+            start, quiet = at, 0
             while at < self._end_s.size and quiet < self._release:
                 at += 1
                 quiet = quiet + 1 if at < self._end_s.size and below[at] else 0
+            if not own[start]:
+                count += 1 + (at - start) // self._minute
             at += self._pause
         return count
 

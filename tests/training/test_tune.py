@@ -39,6 +39,14 @@ def test_it_finds_what_stands_out_and_stays_silent_elsewhere():
     assert 0.4 < choice.rule.on_threshold < 0.7
 
 
+def test_an_alert_that_never_ends_is_not_cheap():
+    truth = [("chainsaw", 60.0 * n + 10, 60.0 * n + 30.0) for n in range(5)]
+    humming = scored(one_class([0.5] * 600))
+    choice = tune("chainsaw", [scored(one_class([0.5] * 300), truth)], [humming], 1)
+    assert choice.rule.on_threshold > 0.5
+    assert choice.recall == 0.0
+
+
 def test_more_false_alarms_buy_recall():
     loud = scored(
         one_class(wandering(1)), [("chainsaw", 60.0 * n, 60.0 * n + 20) for n in range(9)]

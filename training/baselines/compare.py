@@ -22,6 +22,8 @@ def best_row(name: str, suite: Suite, false_alarms: int = 1) -> Row:
     best: dict[str, tuple[str, Choice]] = {}
     labels = suite.ambience[0].labels
     for label in LOGGING:
+        if not suite.of(label):
+            continue
         readings = [name for name in labels if name == label or name.startswith(f"{label},")]
         choices = []
         for reading in readings:
