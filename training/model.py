@@ -12,6 +12,8 @@ GAIN_CONTROLS = ("contrast", "half_median", "window_maximum", "pcen")
 """Ways to bring a window into the network's range; the model card holds their comparison."""
 
 _SCALE_DB = 25.0
+_MOVING_AVERAGE = 0.97
+"""Share of the old statistics that batch norm keeps at each step; runs are short."""
 
 
 def build(
@@ -41,7 +43,7 @@ def build(
     )
     if weights:
         backbone.load_weights(weights)
-    pooled = keras.layers.GlobalAveragePooling2D()(backbone(picture, training=False))
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone(picture))
     pooled = keras.layers.Dropout(dropout)(pooled)
     scores = keras.layers.Dense(classes, activation="softmax", name="scores")(pooled)
     return keras.Model(log_mel, scores, name="rainwatch")
@@ -111,18 +113,33 @@ def _smoothing(n_mels: int) -> NDArray[np.float32]:
     return mean
 
 
-def calibrate_batch_norm(model: Any, log_mel: NDArray[np.float32]) -> None:
-    """Give MobileNetV2's batch norms the statistics of real windows; the function stays the same.
+def block(layer_name: str) -> int:
+    """Return the number of the MobileNetV2 block that a layer belongs to: 0 to 17."""
+    if layer_name.startswith("block_"):
+        return int(layer_name.split("_")[1])
+    return 17 if layer_name.startswith(("Conv_1", "out_relu")) else 0
 
-    The shipped ImageNet file has batch norm folded into the convolutions (mean 0, variance 1).
-    With s = gamma / sqrt(variance + epsilon) and t = beta - mean * s, the new figures mu and va
-    of a layer's input give gamma = s * sqrt(va + epsilon) and beta = t + s * mu.
+
+def prepare_fine_tuning(model: Any, first_block: int, log_mel: NDArray[np.float32]) -> None:
+    """Freeze the blocks before `first_block` and let the batch norms of the others train.
+
+    The ImageNet file beside the recordings has batch norm folded into the convolutions (mean 0,
+    variance 1), so training would start far from normalised: each trained norm first gets the
+    statistics of real windows, ``log_mel (n, n_mels, frames)``, while the function stays the
+    same. With s = gamma / sqrt(variance + epsilon) and t = beta - mean * s, the mean mu and the
+    variance va of a layer's input give gamma = s * sqrt(va + epsilon) and beta = t + s * mu.
     """
     import keras
 
     backbone = model.get_layer("mobilenet_v2")
+    for layer in backbone.layers:
+        layer.trainable = block(layer.name) >= first_block
+    norms = [
+        layer
+        for layer in backbone.layers
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
     picture = model.get_layer("gain_control")(log_mel)
-    norms = [layer for layer in backbone.layers if type(layer).__name__ == "BatchNormalization"]
     probe = keras.Model(backbone.input, [layer.input for layer in norms])
     for layer, values in zip(norms, probe.predict(picture, verbose=0, batch_size=64), strict=True):
         gamma, beta, mean, variance = layer.get_weights()
@@ -130,11 +147,6 @@ def calibrate_batch_norm(model: Any, log_mel: NDArray[np.float32]) -> None:
         offset = beta - mean * slope
         new_mean = values.mean(axis=(0, 1, 2))
         new_variance = values.var(axis=(0, 1, 2)) + 1e-5
-        layer.set_weights(
-            [
-                slope * np.sqrt(new_variance + layer.epsilon),
-                offset + slope * new_mean,
-                new_mean,
-                new_variance,
-            ]
-        )
+        new_gamma = slope * np.sqrt(new_variance + layer.epsilon)
+        layer.set_weights([new_gamma, offset + slope * new_mean, new_mean, new_variance])
+        layer.momentum = _MOVING_AVERAGE

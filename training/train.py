@@ -13,7 +13,7 @@ import numpy as np
 
 from rainwatchd.features import MelSpec
 from training.examples import Examples
-from training.model import build, calibrate_batch_norm
+from training.model import build, prepare_fine_tuning
 
 FRONT_ENDS: Mapping[str, tuple[MelSpec, float]] = {
     "fine": (MelSpec(16000, 1024, 500, 96, 40.0, 5000.0), 4.0),
@@ -21,7 +21,7 @@ FRONT_ENDS: Mapping[str, tuple[MelSpec, float]] = {
 }
 """Front-ends that were compared, each with its window in seconds; see the model card."""
 
-_CALIBRATION_EXAMPLES = 1024
+_CALIBRATION_EXAMPLES = 256
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class TrainingSettings:
     gain_control: str = "contrast"
     epochs: int = 6
     head_learning_rate: float = 2e-3
-    learning_rate: float = 8e-4
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     batch_size: int = 64
     mixup: float = 0.2
-    first_trained_block: int = 0
+    first_trained_block: int = 3
     """Blocks of MobileNetV2 before this one keep their ImageNet weights."""
     seed: int = 1
 
@@ -69,9 +69,6 @@ def train(
     if finished.exists():
         network.load_weights(finished)
         return network
-    sample = np.random.default_rng(settings.seed).permutation(len(examples.log_mel))
-    calibration = examples.log_mel[np.sort(sample[:_CALIBRATION_EXAMPLES])].astype(np.float32)
-    calibrate_batch_norm(network, calibration)
     if not (home / "backup").exists():
         _train_head(network, examples, settings)
     _train_all(network, examples, validation, settings, home)
@@ -104,8 +101,9 @@ def _train_all(
 ) -> None:
     import keras
 
-    for layer in network.get_layer("mobilenet_v2").layers:
-        layer.trainable = _block(layer.name) >= settings.first_trained_block
+    sample = np.random.default_rng(settings.seed).permutation(len(examples.log_mel))
+    calibration = examples.log_mel[np.sort(sample[:_CALIBRATION_EXAMPLES])].astype(np.float32)
+    prepare_fine_tuning(network, settings.first_trained_block, calibration)
     batches = _batches(examples, settings)
     steps = len(batches) * settings.epochs
     rate = keras.optimizers.schedules.CosineDecay(
@@ -130,13 +128,6 @@ def _train_all(
         ],
         verbose=2,
     )
-
-
-def _block(name: str) -> int:
-    """Return the number of the MobileNetV2 block that a layer belongs to."""
-    if name.startswith("block_"):
-        return int(name.split("_")[1])
-    return 17 if name.startswith(("Conv_1", "out_relu")) else 0
 
 
 def _batches(examples: Examples, settings: TrainingSettings) -> Any:

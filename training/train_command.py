@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="long")
     parser.add_argument("--gain-control", choices=GAIN_CONTROLS, default="contrast")
-    parser.add_argument("--first-trained-block", type=int, default=0)
+    parser.add_argument("--first-trained-block", type=int, default=3)
     parser.add_argument(
         "--synthetic-engine",
         type=float,
