@@ -161,14 +161,23 @@ class Outbox:
             elif self._acknowledged and now_s - self._acknowledged_s >= REMOVE_AFTER_S:
                 self._write([])
 
-    def close(self) -> None:
-        """Remove what was acknowledged and let go of the file."""
+    def close(self) -> int:
+        """Write what is left to write and let go of the file; return how many messages are lost.
+
+        None are, unless the medium fails to the last.
+        """
         with self._lock:
-            if self._acknowledged:
+            if not self._writable:
+                self._open_disk()
+            elif self._acknowledged:
                 self._write([])
+            lost = self._memory.depth
+            if lost:
+                log.error("outbox: %d messages were in memory only and are lost", lost)
             if self._disk:
                 self._disk.close()
             self._memory.close()
+            return lost
 
     def _write(
         self,

@@ -50,7 +50,7 @@ class Broker:
         self._config = directory / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} {address}\nuser root\nset_tcp_nodelay true\n"
-            f"max_queued_messages 0\n{settings}\n"
+            f"max_queued_messages 0\nmax_inflight_messages 0\n{settings}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -454,3 +454,17 @@ def test_whatever_happens_each_event_arrives_whole_and_in_order(
         assert [key[1] for key in sent if key[0] == event_id] == sorted(
             key[1] for key in sent if key[0] == event_id
         )
+
+
+def test_closing_writes_what_memory_holds_or_says_what_is_lost(harness: Harness) -> None:
+    harness.put(1)
+    with full_disk(harness.directory):
+        harness.put(*range(2, 60))
+    assert harness.outbox.close() == 0
+    harness.open()
+    assert harness.outbox.depth == 59 * 3
+
+    with full_disk(harness.directory):
+        harness.put(*range(60, 120))
+        assert harness.outbox.close() > 0
+    harness.open()

@@ -2,8 +2,9 @@
 
 ``python -m tests.torture.scored_device DIRECTORY PORT STREAM SEED`` tells on stdout that it is
 ``ready``, what it is about to queue (``announced``), and what it has queued (``confirmed`` on the
-medium, ``accepted`` in memory). On stdin it takes ``step SECONDS`` for its clock, and ``drain`` to
-hear no more and end once the outbox is empty. SIGTERM ends it in order.
+medium, ``accepted`` in memory), and in the end how many messages it ``lost``. On stdin
+it takes ``step SECONDS`` for its clock, and ``drain`` to hear no more and end once the outbox is
+empty. SIGTERM ends it in order.
 """
 
 from __future__ import annotations
@@ -112,8 +113,8 @@ def main(directory: str, port: str, stream: str, seed: str) -> None:
     queue_all(decision.finish("stopped"))
     while commands.drain.is_set() and queue.depth and not commands.stop.is_set():
         time.sleep(0.01)
-    link.stop(1.0, b'{"state":"offline"}')
-    queue.close()
+    link.stop(4.0, b'{"state":"offline"}')
+    print(f"lost {queue.close()}", flush=True)
 
 
 if __name__ == "__main__":
