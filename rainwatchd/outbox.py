@@ -14,14 +14,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence, Set
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from rainwatchd.events import Detection, interrupted
+from rainwatchd.events import Detection
 from rainwatchd.ledger import Damaged, Key, Ledger, Message, OpenEvent
+from rainwatchd.recovery import interruption, open_ledger
 
 log = logging.getLogger(__name__)
 
@@ -235,24 +235,10 @@ class Outbox:
         if self._disk:
             self._disk.close()
             self._disk = None
-        aside: Path | None = None
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                disk = None if damage else Ledger(self._path)
-            except Damaged as error:
-                damage, disk = error, None
-            if disk is None:
-                aside = self._set_aside()
-                log.error("outbox: %s is damaged: %s", self._path, damage)
-                disk = Ledger(self._path)
+            self._disk, aside = open_ledger(self._path, damage)
+            self._settle(self._disk)
         except (OSError, sqlite3.Error) as error:
-            self._fail(str(error))
-            return
-        self._disk = disk
-        try:
-            self._settle(disk)
-        except sqlite3.Error as error:
             self._fail(str(error))
             return
         self._writable = True
@@ -261,45 +247,20 @@ class Outbox:
         )
 
     def _settle(self, disk: Ledger) -> None:
-        if self._first_born is None:
-            # What was queued before the file could be read comes after all that is in it.
-            self._last_born += disk.last_born
-            self._born = {event: born + disk.last_born for event, born in self._born.items()}
-            shift, self._first_born = disk.last_born, disk.last_born + 1
-        else:
-            shift = 0
+        # What was queued before the file could first be read comes after all that is in it.
+        shift = disk.last_born if self._first_born is None else 0
         add = [m._replace(born=m.born + shift) for m in self._memory.all()]
         opened = [e._replace(born=e.born + shift) for e in self._memory.open_events()]
-        closed: list[str] = []
-        for event in disk.open_events():
-            if event.event_id in self._born:
-                continue
-            closed.append(event.event_id)
-            if event.event_id not in self._journaled:
-                add += self._interruption(event)
-        gone = disk.write(add, self._acknowledged, opened, closed, self._max_bytes)
-        self._count_dropped(gone)
+        over = [event for event in disk.open_events() if event.event_id not in self._born]
+        left_open = [event for event in over if event.event_id not in self._journaled]
+        add += filter(None, map(interruption, left_open))
+        closed = [event.event_id for event in over]
+        self._count_dropped(disk.write(add, self._acknowledged, opened, closed, self._max_bytes))
+        if self._first_born is None:
+            self._first_born = shift + 1
+            self._last_born += shift
+            self._born = {event_id: born + shift for event_id, born in self._born.items()}
         self._acknowledged.clear()
         self._journaled = {event.event_id for event in disk.open_events()}
         self._memory.close()
         self._memory = Ledger(None)
-
-    def _interruption(self, event: OpenEvent) -> list[Message]:
-        try:
-            last = msgspec.json.decode(event.payload, type=Detection)
-        except msgspec.DecodeError as error:
-            log.warning("outbox: an open event of an earlier version cannot be ended: %s", error)
-            return []
-        offset = interrupted(last)
-        payload = msgspec.json.encode(offset)
-        return [Message(event.event_id, offset.seq, event.born, 0.0, False, payload)]
-
-    def _set_aside(self) -> Path:
-        """Rename the damaged file and its log out of the way; they are never deleted."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        aside = self._path.with_name(f"outbox.damaged-{stamp}.sqlite")
-        for suffix in ("", "-wal", "-shm"):
-            part = self._path.with_name(self._path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        return aside
