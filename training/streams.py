@@ -6,12 +6,14 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
 
 from rainwatchd.features import Floats
 from training.dataset import Clip, DataError, load
+from training.looping import looped, trimmed
 from training.snr import band_power, gain_for
 
 SLOT_S = 60
@@ -21,7 +23,6 @@ EVENT_S = (12.0, 25.0)
 _LEAD_S = 8.0
 """Ambience before and after each event within its slot, so that alerts can end."""
 
-_CROSSFADE_S = 0.25
 _FADE_S = 0.5
 _FAR_SHARE = 0.5
 """Share of events that are heard through a low-pass: air and leaves take the highs first."""
@@ -33,6 +34,9 @@ _LEVEL_DBFS = (-40.0, -15.0)
 """Levels drawn for the ambience: microphones and their gains differ."""
 
 _SOURCE_WEIGHT = 5
+
+_SCENES_KEPT = 24
+"""Minutes of sound that stay in memory for the next ratio: about 200 MB at 16 kHz."""
 
 _SHORTEST_EVENT_S = 1.0
 _SHORTEST_BED_S = 10.0
@@ -65,22 +69,22 @@ class Stream:
     """Makes the samples anew at every call, the same ones: float32 blocks of shape ``(n,)``."""
 
 
-def event_stream(
+def event_streams(
     events: Sequence[Clip],
     ambience: Sequence[Clip],
     *,
-    snr_db: float,
+    ratios_db: Sequence[float],
     slots: int,
     rate_hz: int,
     seed: int,
-) -> Stream:
-    """Lay one event a minute over ambience at exactly `snr_db` (see `training.snr`).
+) -> dict[float, Stream]:
+    """Lay one event a minute over ambience, exactly at each of `ratios_db` (see `training.snr`).
 
     `events` are clips of one label; a source is drawn first, weighed by its recordings but at
     most `_SOURCE_WEIGHT`, then one of its recordings, so that no source rules. What is shorter
     than the event is looped within its recording, with crossfades. Everything but the gain is
-    drawn from `seed` alone: streams that differ in `snr_db` hold the same events at the same
-    places. Raises `DataError` when there is nothing to draw from.
+    drawn from `seed` alone: the streams hold the same events at the same places. Raises
+    `DataError` when there is nothing to draw from.
     """
     labels = sorted({clip.label for clip in events})
     if len(labels) != 1:
@@ -93,11 +97,6 @@ def event_stream(
             f"ambience of {_SHORTEST_BED_S:g} s or more: add held-out recordings"
         )
     plans = [_plan(pool, random.Random(f"{seed} {labels[0]} {slot}")) for slot in range(slots)]
-
-    def blocks() -> Iterator[Floats]:
-        for slot, plan in enumerate(plans):
-            yield _mix(plan, beds, snr_db, rate_hz, random.Random(f"{seed} bed {slot}"))
-
     truth = tuple(
         Truth(
             labels[0],
@@ -109,8 +108,24 @@ def event_stream(
         )
         for slot, plan in enumerate(plans)
     )
-    name = f"{labels[0]} at {snr_db:+g} dB"
-    return Stream(name, rate_hz, float(slots * SLOT_S), truth, blocks)
+
+    # Reading and filtering cost most, and each scene is wanted once for every ratio.
+    @lru_cache(_SCENES_KEPT)
+    def scene(slot: int) -> tuple[Floats, Floats]:
+        return _scene(plans[slot], beds, rate_hz, random.Random(f"{seed} bed {slot}"))
+
+    def stream(snr_db: float) -> Stream:
+        def blocks() -> Iterator[Floats]:
+            gain = np.float32(10.0 ** (snr_db / 20.0))
+            for slot in range(slots):
+                bed, event = scene(slot)
+                mixed = bed + gain * event
+                yield mixed / max(np.float32(1.0), np.abs(mixed).max())
+
+        name = f"{labels[0]} at {snr_db:+g} dB"
+        return Stream(name, rate_hz, float(slots * SLOT_S), truth, blocks)
+
+    return {snr_db: stream(snr_db) for snr_db in ratios_db}
 
 
 def joined_stream(name: str, clips: Sequence[Clip], *, rate_hz: int) -> Stream:
@@ -166,24 +181,24 @@ def _plan(pool: dict[str, dict[str, list[Clip]]], draw: random.Random) -> _Plan:
     )
 
 
-def _mix(
-    plan: _Plan, beds: Sequence[Clip], snr_db: float, rate_hz: int, draw: random.Random
-) -> Floats:
+def _scene(
+    plan: _Plan, beds: Sequence[Clip], rate_hz: int, draw: random.Random
+) -> tuple[Floats, Floats]:
+    """Return one slot's ambience and its event at 0 dB, silent elsewhere; equally long."""
     bed = _bed(beds, rate_hz, draw)
     bed *= 10.0 ** (plan.level_dbfs / 20.0) / np.sqrt(np.mean(bed**2))
     first = round(plan.onset_s * rate_hz)
     length = round(plan.duration_s * rate_hz)
-    under = bed[first : first + length]
-    event = _event(plan, length, rate_hz)
-    mixed = bed.copy()
-    mixed[first : first + length] += np.float32(gain_for(event, under, snr_db, rate_hz)) * event
-    peak = float(np.abs(mixed).max())
-    return mixed / peak if peak > 1.0 else mixed
+    sound = _event(plan, length, rate_hz)
+    event = np.zeros_like(bed)
+    gain = gain_for(sound, bed[first : first + length], 0.0, rate_hz)
+    event[first : first + length] = np.float32(gain) * sound
+    return bed, event
 
 
 def _event(plan: _Plan, length: int, rate_hz: int) -> Floats:
-    material = [_trimmed(load(clip, rate_hz)) for clip in plan.clips]
-    event = _looped(material, length, plan.start, rate_hz)
+    material = [trimmed(load(clip, rate_hz)) for clip in plan.clips]
+    event = looped(material, length, plan.start, rate_hz)
     if plan.lowpass_hz is not None:
         # Butterworth of second order: 12 dB an octave.
         falling = np.sqrt(1.0 + (np.fft.rfftfreq(length, 1.0 / rate_hz) / plan.lowpass_hz) ** 4)
@@ -198,40 +213,11 @@ def _bed(beds: Sequence[Clip], rate_hz: int, draw: random.Random) -> Floats:
     length = SLOT_S * rate_hz
     for _ in range(50):
         samples = load(draw.choice(beds), rate_hz)
-        bed = _looped([samples], length, draw.random(), rate_hz)
+        bed = looped([samples], length, draw.random(), rate_hz)
         quietest = min(band_power(part, rate_hz) for part in np.split(bed, 12))
         if quietest > _SILENT_POWER:
             return bed
     raise DataError("fifty drawn ambiences held silence: the held-out ambience is unusable")
-
-
-def _looped(material: Sequence[Floats], length: int, start: float, rate_hz: int) -> Floats:
-    """Play `material` in turn from `start` (a share of the first), crossfaded, to `length`."""
-    first = material[0]
-    skipped = round(start * max(0, first.size - length))
-    out = np.zeros(length, np.float32)
-    at = 0
-    turn = 0
-    fade_in: Floats = np.zeros(0, np.float32)
-    while at < length:
-        piece = (first[skipped:] if turn == 0 else material[turn % len(material)]).copy()
-        overlap = min(round(_CROSSFADE_S * rate_hz), piece.size // 4)
-        if turn:
-            piece[: fade_in.size] *= fade_in[: piece.size]
-        # Equal power: the two sides of a seam are not alike, so their powers add.
-        fade_in = np.sqrt(np.linspace(0.0, 1.0, overlap, dtype=np.float32))
-        piece[piece.size - overlap :] *= fade_in[::-1]
-        stop = min(length, at + piece.size)
-        out[at:stop] += piece[: stop - at]
-        at += piece.size - overlap
-        turn += 1
-    return out
-
-
-def _trimmed(samples: Floats) -> Floats:
-    """Take off silence at both ends (ESC pads short clips with zeros)."""
-    loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
-    return samples[loud[0] : loud[-1] + 1] if loud.size else samples
 
 
 def _by_source_and_recording(clips: Sequence[Clip]) -> dict[str, dict[str, list[Clip]]]:

@@ -12,7 +12,7 @@ from rainwatchd.classifier import Classifier
 from training.dataset import Clip, DataError
 from training.matching import LOGGING
 from training.scoring import DaemonListener, Listener, Scored, held_out, score
-from training.streams import Stream, event_stream, joined_stream
+from training.streams import Stream, event_streams, joined_stream
 
 _log = logging.getLogger(__name__)
 
@@ -112,19 +112,14 @@ def plan(
     `DataError` is raised.
     """
     beds = [clip for clip in clips if clip.label in _BEDS]
-    events = {
-        (label, snr_db): event_stream(
-            [clip for clip in clips if clip.label == label],
-            beds,
-            snr_db=snr_db,
-            slots=slots,
-            rate_hz=rate_hz,
-            seed=seed,
-        )
-        for label, ratios in SNR_DB.items()
-        if any(clip.label == label for clip in clips) and beds
-        for snr_db in ratios
-    }
+    events: dict[tuple[str, float], Stream] = {}
+    for label, ratios_db in SNR_DB.items():
+        own = [clip for clip in clips if clip.label == label]
+        if own and beds:
+            streams = event_streams(
+                own, beds, ratios_db=ratios_db, slots=slots, rate_hz=rate_hz, seed=seed
+            )
+            events |= {(label, snr_db): stream for snr_db, stream in streams.items()}
     quiet = [clip for clip in clips if clip.label in AMBIENCE]
     loud = [clip for clip in clips if clip.label in LOGGING]
     if not quiet and not loud:

@@ -4,7 +4,7 @@ import pytest
 from tests.training.labelled import RATE_HZ, clip, write, write_tones
 from training.dataset import DataError, read
 from training.snr import band_power
-from training.streams import SLOT_S, event_stream, joined_stream
+from training.streams import SLOT_S, event_streams, joined_stream
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +18,10 @@ def of(clips, label):
 
 def stream(clips, label="chainsaw", snr_db=0.0, seed=1, slots=3):
     beds = of(clips, "background")
-    return event_stream(
-        of(clips, label), beds, snr_db=snr_db, slots=slots, rate_hz=RATE_HZ, seed=seed
+    made = event_streams(
+        of(clips, label), beds, ratios_db=[snr_db], slots=slots, rate_hz=RATE_HZ, seed=seed
     )
+    return made[snr_db]
 
 
 def test_one_event_stands_in_every_minute(clips):
@@ -88,7 +89,7 @@ def test_no_source_rules(tmp_path):
     few = [clip(f"few {n}", "engine", "few") for n in range(5)]
     bed = [clip("bed", "background")]
     bed = [type(bed[0])(**{**vars(bed[0]), "duration_s": 60.0})]
-    made = event_stream(many + few, bed, snr_db=0.0, slots=400, rate_hz=RATE_HZ, seed=1)
+    made = event_streams(many + few, bed, ratios_db=[0], slots=400, rate_hz=RATE_HZ, seed=1)[0]
     share = sum(truth.source == "few" for truth in made.truth) / 400
     assert 0.4 < share < 0.6
 
@@ -102,7 +103,7 @@ def test_silence_is_no_ambience(tmp_path):
 
 def test_without_ambience_there_is_no_stream(clips):
     with pytest.raises(DataError, match="add held-out recordings"):
-        event_stream(of(clips, "chainsaw"), [], snr_db=0, slots=1, rate_hz=RATE_HZ, seed=1)
+        event_streams(of(clips, "chainsaw"), [], ratios_db=[0], slots=1, rate_hz=RATE_HZ, seed=1)
 
 
 def test_joined_clips_stand_where_the_truth_says(clips):
