@@ -63,9 +63,9 @@ def make_examples(
     shards = [home / f"{first // SHARD:05d}.npz" for first in range(0, count, SHARD)]
     missing = [shard for shard in shards if not shard.exists()]
     if missing:
-        library = Library(clips, mel.sample_rate_hz, workers)
+        mixer = Mixer(Library(clips, mel.sample_rate_hz, workers), recipe, seed)
         with ProcessPoolExecutor(
-            workers, initializer=_prepare, initargs=(library, recipe, seed, mel, frames)
+            workers, initializer=_prepare, initargs=(mixer, mel, frames)
         ) as pool:
             for done, _ in enumerate(pool.map(_write_shard, missing), start=1):
                 print(f"\rmixing: {done} of {len(missing)} shards", end="", file=sys.stderr)
@@ -86,8 +86,8 @@ class _Worker:
     frames: int
 
 
-def _prepare(library: Library, recipe: Recipe, seed: int, mel: MelSpec, frames: int) -> None:
-    _Worker.mixer = Mixer(library, recipe, seed)
+def _prepare(mixer: Mixer, mel: MelSpec, frames: int) -> None:
+    _Worker.mixer = mixer
     _Worker.mel = mel
     _Worker.frames = frames
 

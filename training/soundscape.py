@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rainwatchd.features import Floats
+from training.dataset import DataError
 from training.engine_synth import draw_machine, synthesise
 from training.library import Library
 from training.propagation import Path, coloured_noise, rain_on_housing
@@ -52,9 +53,17 @@ class Mixture:
 
 
 class Mixer:
-    """Draws mixtures; the same seed and index give the same mixture on any machine."""
+    """Draws mixtures; the same seed and index give the same mixture on any machine.
+
+    Raises `DataError` when the library lacks one of `LABELS`.
+    """
 
     def __init__(self, library: Library, recipe: Recipe, seed: int) -> None:
+        missing = sorted(set(LABELS) - set(library.labels))
+        if missing:
+            raise DataError(
+                f"no usable {missing[0]} recordings to train on: add clips of 0.4 s or more"
+            )
         self._library = library
         self._recipe = recipe
         self._seed = seed
