@@ -8,7 +8,7 @@ import pytest
 
 from tests.tiny_model import write_tiny_model
 
-pytest_plugins = ["tests.broker"]
+pytest_plugins = ["tests.broker", "tests.microphone"]
 
 
 @pytest.fixture(scope="session")

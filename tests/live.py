@@ -41,10 +41,12 @@ class LiveDaemon:
         self.settings |= settings
         self.config.write_text(yaml.safe_dump(self.settings))
 
-    def start(self, *arguments: str, wrapper: tuple[str, ...] = ()) -> None:
+    def start(
+        self, *arguments: str, program: tuple[str, ...] = (sys.executable, "-c", PROGRAM)
+    ) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*wrapper, sys.executable, "-c", PROGRAM, "--config", str(self.config), *arguments],
+                [*program, "--config", str(self.config), *arguments],
                 env=os.environ
                 | self._environment
                 | {"NOTIFY_SOCKET": str(self.folder / "notify"), "PYTHONUNBUFFERED": "1"},
@@ -60,7 +62,10 @@ class LiveDaemon:
             self._receive()
             return bool(done())
 
-        until(look, f"{what}; log: {self.log[-2000:]}", patience_s)
+        try:
+            until(look, what, patience_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; log: {self.log[-2000:]}") from error
 
     def until_ready(self) -> None:
         self.until(lambda: "READY=1" in self.messages, "READY=1")

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 RATE_HZ = 22_050
 """Of the sink: what is played at this rate is captured bit by bit."""
@@ -114,3 +116,18 @@ class SoundServer:
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+
+
+@pytest.fixture
+def sound_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
+    """A running server, which PortAudio finds in this process once it is initialised again."""
+    folder = tmp_path / "pulse"
+    folder.mkdir()
+    server = SoundServer(folder)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

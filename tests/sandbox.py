@@ -54,21 +54,26 @@ def settings(unit: Path) -> dict[str, list[str]]:
 
 def allowed_calls(filters: list[str]) -> set[str]:
     """Expand ``SystemCallFilter=`` lines: the first allows, those with ``~`` take away."""
+    listed = subprocess.run(
+        ["systemd-analyze", "syscall-filter"], capture_output=True, text=True, check=True
+    )
+    sets: dict[str, list[str]] = {}
+    for line in listed.stdout.splitlines():
+        if line.startswith("@"):
+            sets[line] = members = []
+        elif line.startswith(" ") and "#" not in line:
+            members.append(line.strip())
+
+    def expand(name: str) -> set[str]:
+        if not name.startswith("@"):
+            return {name}
+        return {call for member in sets[name] for call in expand(member)}
+
     calls: set[str] = set()
     for line in filters:
-        names = {call for name in line.lstrip("~").split() for call in _expand(name)}
+        names = {call for name in line.lstrip("~").split() for call in expand(name)}
         calls = calls - names if line.startswith("~") else calls | names
     return calls
-
-
-def _expand(name: str) -> set[str]:
-    if not name.startswith("@"):
-        return {name}
-    listed = subprocess.run(
-        ["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True
-    ).stdout.splitlines()[1:]
-    words = (line.strip() for line in listed)
-    return {call for word in words if word and word[0] != "#" for call in _expand(word)}
 
 
 def restrict(unit: dict[str, list[str]], state: Path) -> None:

@@ -15,12 +15,10 @@ import pytest
 import soundfile
 
 from rainwatchd.cli import main
-from tests.broker import Broker, Subscriber, broker
+from tests.broker import Broker, Subscriber
 from tests.live import LiveDaemon
 from tests.microphone import RATE_HZ, SoundServer
 from tests.tiny_model import SPEC, self_test, write_tiny_model
-
-__all__ = ["broker"]
 
 pytestmark = pytest.mark.slow
 
@@ -28,15 +26,8 @@ Start = Callable[..., LiveDaemon]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[SoundServer]:
-    folder = tmp_path / "pulse"
-    folder.mkdir()
-    server = SoundServer(folder)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+def server(sound_server: SoundServer) -> SoundServer:
+    return sound_server
 
 
 @pytest.fixture
