@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
@@ -39,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="MobileNetV2's ImageNet weights without the top; default: those beside the "
         "recordings, else Keras' own download",
     )
-    parser.add_argument("--examples", type=int, default=20000, help="mixed windows")
+    parser.add_argument("--examples", type=int, default=14000, help="mixed windows")
     parser.add_argument("--epochs", type=int, default=TrainingSettings().epochs)
     parser.add_argument("--folds", type=int, default=3, help="parts of the cross-validation")
     parser.add_argument(
@@ -84,6 +85,7 @@ def command(options: argparse.Namespace) -> None:
         first_trained_block=options.first_trained_block,
         seed=_SEED,
     )
+    _claim(options.out, recipe, settings, digest(training), len(examples.log_mel))
     network = train(examples, unseen, settings, weights=options.weights, home=options.out)
     part = options.out / "part.onnx"
     export_onnx(network, part)
@@ -137,6 +139,18 @@ def divide(
     rest, held_out = folds(clips, count, _SEED)[fold - 1]
     parts = split_by_recording(rest, shares, _SEED)
     return parts["training"], parts["validation"], held_out
+
+
+def _claim(out: Path, recipe: Recipe, settings: TrainingSettings, data: str, count: int) -> None:
+    """Note in `out` what is trained there; refuse to go on with another run's checkpoints."""
+    noted = out / "run.json"
+    run = {"recipe": asdict(recipe), "settings": asdict(settings), "data": data, "count": count}
+    text = json.dumps(run, indent=1)
+    if noted.exists() and noted.read_text() != text:
+        raise DataError(
+            f"{out} holds a run with other data or settings: give another folder, or delete it"
+        )
+    noted.write_text(text)
 
 
 def _recordings(clips: Sequence[Clip]) -> list[str]:

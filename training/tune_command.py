@@ -18,7 +18,9 @@ from training.tune import tune_all
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("model", type=Path, help="ONNX file that gets the rules")
+    parser.add_argument(
+        "models", type=Path, nargs="+", metavar="MODEL", help="ONNX files that get the rules"
+    )
     parser.add_argument(
         "--folds",
         type=Path,
@@ -26,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODEL",
         help="models of a cross-validation whose validation recordings are used, each with its "
-        "JSON beside it; default: the model itself",
+        "JSON beside it; default: the first model itself",
     )
     parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
     parser.add_argument("--events", type=int, default=EVENTS, help="events at each ratio")
@@ -37,8 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     """Choose the rules and put them into the model file."""
-    read_model(options.model)
-    models = options.folds or [options.model]
+    for model in options.models:
+        read_model(model)
+    models = options.folds or options.models[:1]
     suite = run(subjects(models, read(options.data), "validation"), options.events)
     choices = tune_all(suite, options.false_alarms)
     for label, choice in choices.items():
@@ -48,7 +51,8 @@ def command(options: argparse.Namespace) -> None:
             f"above {rule.on_threshold:.3f}: recall {choice.recall:.2f}, {choice.false_alarms} "
             f"false alarms in {suite.ambience_h:.1f} h, latency {choice.latency_s:.1f} s"
         )
-    embed(options.model, {label: choice.rule for label, choice in choices.items()})
+    for model in options.models:
+        embed(model, {label: choice.rule for label, choice in choices.items()})
 
 
 def embed(path: Path, rules: Mapping[str, DecisionRule]) -> None:

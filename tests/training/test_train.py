@@ -76,6 +76,10 @@ def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     assert set(_epochs(curves)) == {0, 1, 2}
     assert "Epoch 1/3" not in done.stdout.decode()
     assert (out / "model.onnx").exists()
+    command[command.index("3")] = "2"
+    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert refused.returncode == 1
+    assert f"{out} holds a run with other data or settings" in refused.stderr.decode()
 
 
 def _epochs(table: Path) -> list[int]:
