@@ -90,7 +90,11 @@ def event_streams(
     if len(labels) != 1:
         raise DataError(f"an event stream needs clips of one class; it got {labels or 'none'}")
     pool = _by_source_and_recording(events)
-    beds = [clip for clip in ambience if clip.duration_s >= _SHORTEST_BED_S]
+    # In an order of their own: the same recordings give the same streams however they were listed.
+    beds = sorted(
+        (clip for clip in ambience if clip.duration_s >= _SHORTEST_BED_S),
+        key=lambda clip: clip.path,
+    )
     if not pool or not beds:
         raise DataError(
             f"{labels[0]} streams need events of {_SHORTEST_EVENT_S:g} s or more and "

@@ -26,7 +26,7 @@ Part = Literal["held out", "validation"]
 
 AMBIENCE = ("background", "other", "storm")
 _BEDS = ("background", "storm")
-EVENTS = 60
+EVENTS = 40
 """Events at each ratio, over all models together."""
 
 _SEED = 20240512
@@ -131,8 +131,13 @@ def plan(
     )
 
 
-def run(tested: Sequence[Subject], events: int = EVENTS, seed: int = _SEED) -> Suite:
-    """Score all test streams; `events` at each ratio are dealt evenly to the subjects."""
+def run(
+    tested: Sequence[Subject], events: int = EVENTS, *, seed: int = _SEED, clips: bool = True
+) -> Suite:
+    """Score all test streams; `events` at each ratio are dealt evenly to the subjects.
+
+    Without `clips` the recordings of events as they are, which only `judge` wants, are left out.
+    """
     heard: dict[tuple[str, float], list[Scored]] = {}
     ambience = []
     plain = []
@@ -143,7 +148,7 @@ def run(tested: Sequence[Subject], events: int = EVENTS, seed: int = _SEED) -> S
         for key, stream in streams.items():
             heard.setdefault(key, []).append(_scored(listener, stream))
         ambience += [_scored(listener, stream) for stream in quiet]
-        plain += [_scored(listener, stream) for stream in loud]
+        plain += [_scored(listener, stream) for stream in loud if clips]
     return Suite({key: tuple(group) for key, group in heard.items()}, tuple(ambience), tuple(plain))
 
 

@@ -42,7 +42,7 @@ def command(options: argparse.Namespace) -> None:
     for model in options.models:
         read_model(model)
     models = options.folds or options.models[:1]
-    suite = run(subjects(models, read(options.data), "validation"), options.events)
+    suite = run(subjects(models, read(options.data), "validation"), options.events, clips=False)
     choices = tune_all(suite, options.false_alarms)
     for label, choice in choices.items():
         rule = choice.rule

@@ -74,4 +74,4 @@ def _row(
     tested = [
         Subject(listener, tuple(part)) for listener, part in zip(listeners, parts, strict=True)
     ]
-    return best_row(name, run(tested, events))
+    return best_row(name, run(tested, events, clips=False))
