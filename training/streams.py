@@ -35,8 +35,8 @@ _LEVEL_DBFS = (-40.0, -15.0)
 
 _SOURCE_WEIGHT = 5
 
-_SCENES_KEPT = 24
-"""Minutes of sound that stay in memory for the next ratio: about 200 MB at 16 kHz."""
+_SCENES_KEPT = 64
+"""Minutes of sound that stay in memory for the next ratio, about 5 MB each at 16 kHz."""
 
 _SHORTEST_EVENT_S = 1.0
 _SHORTEST_BED_S = 10.0
@@ -115,15 +115,16 @@ def event_streams(
 
     # Reading and filtering cost most, and each scene is wanted once for every ratio.
     @lru_cache(_SCENES_KEPT)
-    def scene(slot: int) -> tuple[Floats, Floats]:
+    def scene(slot: int) -> tuple[Floats, Floats, int]:
         return _scene(plans[slot], beds, rate_hz, random.Random(f"{seed} bed {slot}"))
 
     def stream(snr_db: float) -> Stream:
         def blocks() -> Iterator[Floats]:
             gain = np.float32(10.0 ** (snr_db / 20.0))
             for slot in range(slots):
-                bed, event = scene(slot)
-                mixed = bed + gain * event
+                bed, event, first = scene(slot)
+                mixed = bed.copy()
+                mixed[first : first + event.size] += gain * event
                 yield mixed / max(np.float32(1.0), np.abs(mixed).max())
 
         name = f"{labels[0]} at {snr_db:+g} dB"
@@ -187,17 +188,14 @@ def _plan(pool: dict[str, dict[str, list[Clip]]], draw: random.Random) -> _Plan:
 
 def _scene(
     plan: _Plan, beds: Sequence[Clip], rate_hz: int, draw: random.Random
-) -> tuple[Floats, Floats]:
-    """Return one slot's ambience and its event at 0 dB, silent elsewhere; equally long."""
+) -> tuple[Floats, Floats, int]:
+    """Return one slot's ambience, its event at 0 dB, and the sample where that begins."""
     bed = _bed(beds, rate_hz, draw)
     bed *= 10.0 ** (plan.level_dbfs / 20.0) / np.sqrt(np.mean(bed**2))
     first = round(plan.onset_s * rate_hz)
-    length = round(plan.duration_s * rate_hz)
-    sound = _event(plan, length, rate_hz)
-    event = np.zeros_like(bed)
-    gain = gain_for(sound, bed[first : first + length], 0.0, rate_hz)
-    event[first : first + length] = np.float32(gain) * sound
-    return bed, event
+    event = _event(plan, round(plan.duration_s * rate_hz), rate_hz)
+    gain = gain_for(event, bed[first : first + event.size], 0.0, rate_hz)
+    return bed, np.float32(gain) * event, first
 
 
 def _event(plan: _Plan, length: int, rate_hz: int) -> Floats:
