@@ -112,6 +112,29 @@ def test_an_open_event_is_closed_and_delivered_when_the_daemon_stops(
     assert subscriber.detections[1]["end_reason"] == "stopped"
 
 
+def test_an_event_open_when_the_daemon_is_killed_is_delivered_and_ended_at_the_next_start(
+    start: Start, server: SoundServer, broker: Broker, subscriber: Subscriber
+) -> None:
+    daemon = start()
+    daemon.until_ready()
+    broker.kill()
+    subscriber.unsubscribed()
+    server.play(np.tile(scene()[6 * RATE_HZ : 16 * RATE_HZ], 4))
+    daemon.until(lambda: "chainsaw onset" in daemon.log, "the onset")
+    daemon.signal(signal.SIGKILL)
+    daemon.wait()
+    broker.start()
+    subscriber.await_subscription()
+
+    daemon.start()
+    daemon.until(lambda: len(subscriber.detections) >= 2, "onset and offset")
+    onset, offset = [found for found in subscriber.detections if found["historical"]]
+    assert (onset["phase"], offset["phase"]) == ("onset", "offset")
+    assert onset["event_id"] == offset["event_id"]
+    assert offset["end_reason"] == "interrupted"
+    assert offset["end"] > offset["start"]
+
+
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 def test_the_loss_of_the_sound_server_is_told_and_survived(
     start: Start, server: SoundServer, subscriber: Subscriber, fault: str
