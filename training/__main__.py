@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from rainwatchd.errors import RainwatchError
-from training import evaluate, train_command, tune_command
+from training import compare_command, evaluate, train_command, tune_command
 from training.baselines import command as baselines
 
 _COMMANDS = {
     "train": train_command,
+    "compare": compare_command,
     "evaluate": evaluate,
     "tune": tune_command,
     "baselines": baselines,

@@ -18,6 +18,9 @@ from training.model import build, prepare_fine_tuning
 FRONT_ENDS: Mapping[str, tuple[MelSpec, float]] = {
     "fine": (MelSpec(16000, 1024, 500, 96, 40.0, 5000.0), 4.0),
     "long": (MelSpec(16000, 2048, 1000, 128, 40.0, 4000.0), 4.0),
+    "coarse": (MelSpec(16000, 2048, 1000, 64, 40.0, 4000.0), 4.0),
+    "short": (MelSpec(16000, 2048, 1000, 128, 40.0, 4000.0), 2.0),
+    "wide": (MelSpec(16000, 2048, 1000, 128, 40.0, 8000.0), 4.0),
 }
 """Front-ends that were compared, each with its window in seconds; see the model card."""
 

@@ -25,18 +25,17 @@ from training.train import FRONT_ENDS, TrainingSettings, train
 _VALIDATION_SHARE = 0.15
 _VALIDATION_EXAMPLES = 2000
 _CALIBRATION_WINDOWS = 512
-_SEED = 1
+SEED = 1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    default_weights = default_data().parents[1] / "weights"
     parser.add_argument("out", type=Path, help="folder for checkpoints, curves and model files")
     parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
     parser.add_argument(
         "--weights",
         type=Path,
-        default=next(iter(sorted(default_weights.glob("mobilenet_v2*.h5"))), None),
+        default=default_weights(),
         help="MobileNetV2's ImageNet weights without the top; default: those beside the "
         "recordings, else Keras' own download",
     )
@@ -66,7 +65,7 @@ def command(options: argparse.Namespace) -> None:
     recipe = Recipe(rate_hz=mel.sample_rate_hz, synthetic_engine=options.synthetic_engine)
     mixed = options.out / "examples"
     examples = make_examples(
-        mixed, training, mel, frames, recipe, count=options.examples, seed=_SEED
+        mixed, training, mel, frames, recipe, count=options.examples, seed=SEED
     )
     # What the mixer makes up is for training alone: held-out windows are of real recordings.
     real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0)
@@ -77,13 +76,13 @@ def command(options: argparse.Namespace) -> None:
         frames,
         real,
         count=min(_VALIDATION_EXAMPLES, options.examples),
-        seed=_SEED + 1,
+        seed=SEED + 1,
     )
     settings = TrainingSettings(
         gain_control=options.gain_control,
         epochs=options.epochs,
         first_trained_block=options.first_trained_block,
-        seed=_SEED,
+        seed=SEED,
     )
     _claim(options.out, recipe, settings, digest(training), len(examples.log_mel))
     network = train(examples, unseen, settings, weights=options.weights, home=options.out)
@@ -123,6 +122,12 @@ def command(options: argparse.Namespace) -> None:
     print(f"model: {options.out / 'model.onnx'}")
 
 
+def default_weights() -> Path | None:
+    """Return the ImageNet weights beside the recordings; None where there are none."""
+    folder = default_data().parents[1] / "weights"
+    return next(iter(sorted(folder.glob("mobilenet_v2*.h5"))), None)
+
+
 def divide(
     clips: Sequence[Clip], fold: int | None, count: int
 ) -> tuple[list[Clip], list[Clip], list[Clip]]:
@@ -133,11 +138,11 @@ def divide(
     """
     shares = {"training": 1.0 - _VALIDATION_SHARE, "validation": _VALIDATION_SHARE}
     if fold is None:
-        return list(clips), split_by_recording(clips, shares, _SEED)["validation"], []
+        return list(clips), split_by_recording(clips, shares, SEED)["validation"], []
     if not 1 <= fold <= count:
         raise DataError(f"--fold is {fold}; allowed: 1 to {count} (--folds)")
-    rest, held_out = folds(clips, count, _SEED)[fold - 1]
-    parts = split_by_recording(rest, shares, _SEED)
+    rest, held_out = folds(clips, count, SEED)[fold - 1]
+    parts = split_by_recording(rest, shares, SEED)
     return parts["training"], parts["validation"], held_out
 
 

@@ -1,0 +1,131 @@
+"""``python -m training compare``: measure the choices that shaped the network, side by side."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from training.dataset import digest, read
+from training.examples import Examples, make_examples
+from training.library import default_data
+from training.soundscape import LABELS, Recipe
+from training.train import FRONT_ENDS, TrainingSettings, train
+from training.train_command import SEED, default_weights, divide
+
+_FALSE_SHARE = 0.01
+"""Share of background windows that may score higher, where recall is read off."""
+
+_FAINT_DB = (-15.0, -5.0)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to build the network; what is not named is as shipped."""
+
+    front_end: str = "long"
+    settings: TrainingSettings = TrainingSettings()
+    recipe: Recipe = Recipe()
+
+
+VARIANTS = {
+    "as shipped": Variant(),
+    "half of the medians taken off": Variant(settings=TrainingSettings(gain_control="half_median")),
+    "window maximum": Variant(settings=TrainingSettings(gain_control="window_maximum")),
+    "PCEN": Variant(settings=TrainingSettings(gain_control="pcen")),
+    "no procedural engines": Variant(recipe=Recipe(synthetic_engine=0.0, synthetic_chainsaw=0.0)),
+    "1024-point transform, 96 bands to 5 kHz, 128 frames": Variant("fine"),
+    "64 bands to 4 kHz": Variant("coarse"),
+    "window of 2 s": Variant("short"),
+    "band to 8 kHz": Variant("wide"),
+    "pretrained blocks frozen up to the last": Variant(
+        settings=TrainingSettings(first_trained_block=17)
+    ),
+}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a variant did on held-out windows."""
+
+    name: str
+    loss: float
+    chainsaw_faint: float
+    """Recall of chainsaw windows at `_FAINT_DB` where one background window in a hundred passes."""
+    chainsaw: float
+    engine: float
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("out", type=Path, help="folder for the runs and the table, table.md")
+    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
+    parser.add_argument("--weights", type=Path, default=default_weights())
+    parser.add_argument("--examples", type=int, default=4000, help="mixed windows for each")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+
+
+def command(options: argparse.Namespace) -> None:
+    """Train every variant alike, small, on one fold; write the table after each."""
+    clips = [clip for clip in read(options.data) if clip.use == "train"]
+    training, _, held_out = divide(clips, 1, 3)
+    outcomes = []
+    for name in options.variants:
+        variant = VARIANTS[name]
+        mel, window_s = FRONT_ENDS[variant.front_end]
+        frames = mel.frames_in(window_s)
+        recipe = variant.recipe
+        real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0)
+        folder = options.out / "examples"
+        examples = make_examples(
+            folder, training, mel, frames, recipe, count=options.examples, seed=SEED
+        )
+        windows = make_examples(folder, held_out, mel, frames, real, count=1500, seed=SEED + 2)
+        settings = replace(variant.settings, epochs=options.epochs, seed=SEED)
+        home = options.out / f"{digest(training)[:8]}-{list(VARIANTS).index(name)}"
+        network = train(examples, windows, settings, weights=options.weights, home=home)
+        scores = network.predict(windows.log_mel.astype(np.float32), batch_size=64, verbose=0)
+        outcomes.append(_outcome(name, scores, windows))
+        (options.out / "table.md").write_text(table(outcomes))
+    print(table(outcomes))
+
+
+def _outcome(name: str, scores: np.ndarray, windows: Examples) -> Outcome:
+    """Measure with chainsaw and engine together: either one brings the ranger."""
+    logging = scores[:, LABELS.index("chainsaw")] + scores[:, LABELS.index("engine")]
+    quiet = np.isnan(windows.snr_db)
+    threshold = float(np.quantile(logging[quiet], 1.0 - _FALSE_SHARE))
+
+    def recall(label: str, low_db: float, high_db: float) -> float:
+        chosen = (
+            (windows.target[:, LABELS.index(label)] > 0)
+            & (windows.snr_db >= low_db)
+            & (windows.snr_db < high_db)
+        )
+        return round(float(np.mean(logging[chosen] > threshold)), 3)
+
+    loss = -float(np.mean(np.sum(windows.target * np.log(scores + 1e-7), axis=1)))
+    return Outcome(
+        name,
+        round(loss, 3),
+        recall("chainsaw", *_FAINT_DB),
+        recall("chainsaw", _FAINT_DB[1], 99.0),
+        recall("engine", _FAINT_DB[1], 99.0),
+    )
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Write the outcomes as a Markdown table."""
+    lines = [
+        "| | loss | chainsaw, -15 to -5 dB | chainsaw, above | engine, above -5 dB |",
+        "|---|---|---|---|---|",
+    ]
+    for outcome in outcomes:
+        lines.append(
+            f"| {outcome.name} | {outcome.loss:.3f} | {outcome.chainsaw_faint:.2f} "
+            f"| {outcome.chainsaw:.2f} | {outcome.engine:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
