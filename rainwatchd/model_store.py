@@ -65,7 +65,7 @@ class ModelStore:
             return None
         if candidate.spec.self_test is None:
             raise ModelError(f"model {path}: self_test is missing; an update needs one")
-        self._trial.unlink(missing_ok=True)
+        self._forget_trial()
         self._begin_trial(candidate)
         return candidate
 
@@ -73,7 +73,7 @@ class ModelStore:
         """End the trial; return why the model must not go on, None if it has passed."""
         if real_time_factor is None or real_time_factor < 1.0:
             self._keep(classifier)
-            self._trial.unlink(missing_ok=True)
+            self._forget_trial()
             return None
         self._write_trial(classifier.digest, _UNFINISHED_TRIALS)
         return f"{classifier.name} takes {real_time_factor:.1f} s for a second of sound"
@@ -110,6 +110,12 @@ class ModelStore:
             part.replace(self._last_good)
         except OSError as error:
             log.warning("model: no copy of it can be kept to go back to: %s", error)
+
+    def _forget_trial(self) -> None:
+        try:
+            self._trial.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("model: the note of its trial can't be removed: %s", error)
 
     def _read_trial(self) -> str:
         try:
