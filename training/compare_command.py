@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -27,8 +27,8 @@ class Variant:
     """One way to build the network; what is not named is as shipped."""
 
     front_end: str = "long"
-    settings: TrainingSettings = TrainingSettings()
-    recipe: Recipe = Recipe()
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 VARIANTS = {
