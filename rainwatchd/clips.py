@@ -180,26 +180,31 @@ class Clips:
         except OSError as error:
             self._tell(str(error))
         while (job := self._jobs.get()) is not None:
-            self._save(job)
+            try:
+                self._save(job)
+                if self._publish is not None and job.preview.size:
+                    self._publish(job.plan.event_id, _opus(job.preview, self._mel.sample_rate_hz))
+            except (OSError, soundfile.SoundFileError) as error:
+                self.lost += 1
+                self._tell(str(error))
+            except Exception as error:
+                # One odd clip must not end all that follow.
+                self.lost += 1
+                log.exception("clips: unexpected error")
+                self._tell(f"unexpected error: {error!r}")
 
     def _save(self, job: _Job) -> None:
-        try:
-            flac = self._flac(job)
-            if self._store.make_room(len(flac)):
-                self._store.add(job.plan.name, flac)
-                self.saved += 1
-                self._tell(None)
-                if self._options.spectrogram:
-                    picture = spectrogram_png(LogMel(self._mel).push(job.samples))
-                    self._store.add(job.plan.name.replace(".flac", ".png"), picture)
-            else:
-                self.lost += 1
-                self._tell("no space: free some, or lower clips.min_free_bytes")
-        except (OSError, soundfile.SoundFileError) as error:
+        flac = self._flac(job)
+        if not self._store.make_room(len(flac)):
             self.lost += 1
-            self._tell(str(error))
-        if self._publish is not None and job.preview.size:
-            self._publish(job.plan.event_id, _opus(job.preview, self._mel.sample_rate_hz))
+            self._tell("no space: free some, or lower clips.min_free_bytes")
+            return
+        self._store.add(job.plan.name, flac)
+        self.saved += 1
+        self._tell(None)
+        if self._options.spectrogram:
+            picture = spectrogram_png(LogMel(self._mel).push(job.samples))
+            self._store.add(job.plan.name.replace(".flac", ".png"), picture)
 
     def _flac(self, job: _Job) -> bytes:
         out = io.BytesIO()

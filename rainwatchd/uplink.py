@@ -128,6 +128,10 @@ class Uplink:
                 finished = True
             except MqttError as error:
                 self._tell(str(error))
+            except Exception as error:
+                # Whatever it is, alerts must not stop for good because one thread has.
+                log.exception("mqtt: unexpected error; it is tried again")
+                self._tell(f"unexpected error: {error!r}")
             finally:
                 self.connected = False
                 session.close(take_leave=finished)
@@ -218,6 +222,7 @@ class Uplink:
         self._awaited[message_id] = last
         while message_id in self._awaited and time.monotonic() < self._stop_by_s:
             session.poll(self._wake_fd, 0.1)
+            self._drain_wake()
             self._take_answers(session)
 
     def _wait(self, wait_s: float) -> None:

@@ -441,6 +441,21 @@ def test_trouble_is_one_warning_however_long_it_lasts(
         assert len(canopy.troubles) == 1
 
 
+def test_an_error_that_nobody_foresaw_does_not_end_the_thread(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rainwatchd.delivery.Delivery.due", broken)
+        with device(tmp_path, port=broker.port) as canopy:
+            canopy.put(1)
+            canopy.await_trouble("unexpected error: ZeroDivisionError()")
+            patch.undo()
+            canopy.await_empty()
+
+
 def test_stop_takes_the_outbox_along_when_the_broker_is_there(
     tmp_path: Path, broker: Broker
 ) -> None:
