@@ -13,6 +13,7 @@ import soundfile
 from rainwatchd.audio.channels import check_channel, to_mono
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.errors import AudioError
+from rainwatchd.features import Floats
 
 SUFFIXES = frozenset(
     [
@@ -108,26 +109,16 @@ class Recording:
         frames = min(ring.free, max(1, _BLOCK_SAMPLES // self.channels))
         if self._realtime:
             frames = min(frames, round(_REALTIME_BLOCK_S * self.rate_hz))
-            due_s = self._started_s + (self._frames_read + frames) / self.rate_hz
-            wait_s = due_s - time.monotonic()
-            time.sleep(min(max(wait_s, 0.0), timeout_s))
-            if wait_s > timeout_s:
+            if not self._wait_for(frames, timeout_s):
                 return True
-        at_s = f"{self._frames_read / self.rate_hz:.3f} s"
-        try:
-            block = file.read(frames, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise AudioError(f"{self._name}: damaged at {at_s}: {error}") from error
-        with np.errstate(over="ignore", invalid="ignore"):
-            mono = to_mono(block, self._channel)
-        if mono.size and not float(np.abs(mono).max()) < _LARGEST:  # NaN is below nothing
-            bad = int(np.argmax(~(np.abs(mono) < _LARGEST)))
-            ring.write(mono[:bad])
-            at_s = f"{(self._frames_read + bad) / self.rate_hz:.3f} s"
-            raise AudioError(f"{self._name}: the sample at {at_s} is no sound: {mono[bad]}")
-        ring.write(mono)
-        self._frames_read += len(mono)
-        if len(mono) == frames:
+        mono = self._read(file, frames)
+        sound = mono[: _numbers_in(mono)]
+        ring.write(sound)
+        self._frames_read += sound.size
+        if sound.size < mono.size:
+            value = mono[sound.size]
+            raise AudioError(f"{self._name}: the sample at {self._place} is no sound: {value}")
+        if mono.size == frames:
             return True
         self._check_length()
         return False
@@ -143,6 +134,25 @@ class Recording:
         """How much has been read."""
         return self._frames_read / self.rate_hz
 
+    @property
+    def _place(self) -> str:
+        return f"{self.position_s:.3f} s"
+
+    def _wait_for(self, frames: int, timeout_s: float) -> bool:
+        """Sleep until the next `frames` would have been recorded; False if that takes longer."""
+        due_s = self._started_s + (self._frames_read + frames) / self.rate_hz
+        wait_s = max(0.0, due_s - time.monotonic())
+        time.sleep(min(wait_s, timeout_s))
+        return wait_s <= timeout_s
+
+    def _read(self, file: soundfile.SoundFile, frames: int) -> Floats:
+        try:
+            block = file.read(frames, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"{self._name}: damaged at {self._place}: {_reason(error)}") from error
+        with np.errstate(over="ignore", invalid="ignore"):
+            return to_mono(block, self._channel)
+
     def _why_not(self, error: soundfile.SoundFileError) -> str:
         try:
             with self.path.open("rb") as file:
@@ -153,7 +163,7 @@ class Recording:
     def _check_length(self) -> None:
         if self.duration_s - self.position_s > 0.05:
             raise AudioError(
-                f"{self._name}: cut short: {self.position_s:.3f} s of the {self.duration_s:.3f} s "
+                f"{self._name}: cut short: {self._place} of the {self.duration_s:.3f} s "
                 "that its header promises"
             )
 
@@ -162,6 +172,13 @@ def printable(path: Path) -> str:
     """Return the path as one line of text, whatever bytes are in it."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def _numbers_in(samples: Floats) -> int:
+    """Count the samples before the first that is NaN, infinite or absurd."""
+    if not samples.size or float(np.abs(samples).max()) < _LARGEST:  # NaN is below nothing
+        return samples.size
+    return int(np.argmax(~(np.abs(samples) < _LARGEST)))
 
 
 def _reason(error: soundfile.SoundFileError) -> str:
