@@ -156,10 +156,12 @@ def _false_alarms(suite: Suite, rules: Mapping[str, DecisionRule]) -> list[False
     return wrong
 
 
-def by_source(findings: Sequence[Finding]) -> dict[str, tuple[int, int]]:
-    """Collection -> (found, events): a mean over sources may hide one that is never found."""
+def found_by_group(findings: Sequence[Finding]) -> dict[str, tuple[int, int]]:
+    """Group -> (found, events), by distance and by collection: a mean over all may hide one."""
     counts: dict[str, tuple[int, int]] = {}
     for finding in findings:
-        found, total = counts.get(finding.truth.source, (0, 0))
-        counts[finding.truth.source] = (found + (finding.latency_s is not None), total + 1)
-    return dict(sorted(counts.items()))
+        truth = finding.truth
+        for group in ("highs taken off" if truth.far else "as recorded", truth.source):
+            found, total = counts.get(group, (0, 0))
+            counts[group] = (found + (finding.latency_s is not None), total + 1)
+    return counts
