@@ -104,8 +104,8 @@ def _accuracy(verdict: Verdict, others: Sequence[Row]) -> str:
 Share of events found; {len(counted)} events at each signal-to-noise ratio (dB, within 50 to
 4000 Hz, over the event), one a minute, 12 to 25 s long, half of them with a low-pass of 1 to
 8 kHz for distance. An alert of either logging class counts as found. False alarms
-({" / ".join(LOGGING)}) are counted in {verdict.row.ambience_h:.1f} hours of recordings of background,
-storm and other sounds, joined end to end.
+({" / ".join(LOGGING)}) are counted in {verdict.row.ambience_h:.1f} hours of background,
+storm and other recordings, joined end to end.
 
 | | {head} | false alarms | latency |
 |---|{"---|" * (len(columns) + 2)}
