@@ -70,6 +70,7 @@ class Uplink:
         self._trouble: str | None = None
         self._warned: set[str] = set()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._closed = False
         self._stopping = threading.Event()
         self._stop_by_s = 0.0
         self._last_words = b""
@@ -81,7 +82,9 @@ class Uplink:
 
     def wake(self) -> None:
         """Say that the outbox has something new."""
-        os.eventfd_write(self._wake_fd, 1)
+        with self._lock:
+            if not self._closed:
+                os.eventfd_write(self._wake_fd, 1)
 
     def retain(self, topic: str, payload: bytes) -> None:
         """Keep `payload` as the retained message of `topic`: now, and after each reconnection."""
@@ -114,7 +117,9 @@ class Uplink:
         self.wake()
         self._thread.join(timeout_s + 1.0)
         if not self._thread.is_alive():
-            os.close(self._wake_fd)
+            with self._lock:
+                self._closed = True
+                os.close(self._wake_fd)
 
     def _run(self) -> None:
         backoff_s = FIRST_BACKOFF_S

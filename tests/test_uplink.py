@@ -476,6 +476,10 @@ def test_stop_does_not_wait_for_a_broker_that_is_away(tmp_path: Path) -> None:
         canopy.uplink.stop(PATIENCE_S, OFFLINE)
         assert not canopy.uplink._thread.is_alive()
         assert canopy.outbox.depth == 3
+        # What ends after it may still have something to say.
+        canopy.uplink.retain(TOPICS.status, b'{"state":"degraded"}')
+        canopy.put(2)
+        assert canopy.outbox.depth == 6
 
 
 @pytest.mark.parametrize(
