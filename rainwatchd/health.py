@@ -110,7 +110,8 @@ class Meter:
             self._mark_cpu_s, self._mark_sample = time.thread_time(), window.end
         self.windows += 1
         self._newest = window
-        self._latency_s = max(latency_s, self._latency_s or 0.0)
+        # The clock's anchor is as exact as a block is long.
+        self._latency_s = max(latency_s, self._latency_s or 0.0, 0.0)
 
     def real_time_factor(self, rate_hz: int) -> float | None:
         """Processor time of the listening thread per second of sound, since the last report."""
