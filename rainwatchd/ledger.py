@@ -79,7 +79,6 @@ class OpenEvent(NamedTuple):
 _COLUMNS = ", ".join(Message._fields)
 _INSERT = f"INSERT OR IGNORE INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
 
-
 _FIGURES = (
     "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(max(born), 0) FROM messages"
 )
@@ -105,10 +104,10 @@ class Ledger:
         try:
             with _damage_named():
                 self._prepare()
+                self.depth, payload_bytes, born = self._db.execute(_FIGURES).fetchone()
         except sqlite3.Error:
             self._db.close()
             raise
-        self.depth, payload_bytes, born = self._db.execute(_FIGURES).fetchone()
         self.size_bytes = payload_bytes + self.depth * _ROW_BYTES
         self.last_born = max([born, *(event.born for event in self.open_events())])
 
