@@ -226,7 +226,9 @@ class Session:
         self, _client: Client, _data: Any, flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._ended = f"ended the session: {reason}"
+            taken = "; does another device have this device_id?"
+            hint = taken if reason == "Session taken over" else ""
+            self._ended = f"ended the session: {reason}{hint}"
         elif self._ended is None and not self.connected:
             hint = "a client certificate (mqtt.tls_cert_file)" if self._options.tls else "mqtt.tls"
             self._ended = f"hung up before it answered; if this lasts, it may want {hint}"

@@ -441,6 +441,13 @@ def test_trouble_is_one_warning_however_long_it_lasts(
         assert len(canopy.troubles) == 1
 
 
+def test_two_devices_of_one_name_are_told_so(tmp_path: Path) -> None:
+    # mosquitto only hangs up; other brokers say why, in a DISCONNECT with the reason 0x8e.
+    welcome, taken_over = b"\x20\x03\x00\x00\x00", b"\xe0\x01\x8e"
+    with stranger(welcome + taken_over) as port, device(tmp_path, port=port) as canopy:
+        canopy.await_trouble("does another device have this device_id?")
+
+
 def test_an_error_that_nobody_foresaw_does_not_end_the_thread(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
