@@ -82,7 +82,7 @@ def _version(model: Path | None) -> int:
 def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
     from rainwatchd.batch import Batch, find_recordings
     from rainwatchd.model_file import read_model
-    from rainwatchd.replay import Replay, replay_id
+    from rainwatchd.replay import Replay, Scored, replay_id
     from rainwatchd.report import Complaints, JsonLines, Progress, ScoreFile, Sink, Table
 
     recordings = find_recordings(args.file)
@@ -92,9 +92,10 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
     rules = config.rules(spec)
     complaints = Complaints(sys.stderr)
     table = JsonLines(sys.stdout) if args.json else Table(sys.stdout, spec.labels)
-    sinks: list[Sink] = [Progress(sys.stderr, len(recordings)), table, complaints]
+    sinks: list[Sink] = [table, complaints]
+    progress = Progress(sys.stderr, len(recordings))
     with ExitStack() as stack:
-        stack.callback(sinks[0].finish)
+        stack.callback(progress.clear)
         if args.scores is not None:
             out = stack.enter_context(args.scores.open("w", encoding="utf-8", newline=""))
             sinks.append(ScoreFile(out, spec.labels))
@@ -115,8 +116,12 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
             observer=None if picture is None else picture.observe,
         )
         for item in batch.hear(recordings):
+            if not isinstance(item, Scored):
+                progress.clear()
             for sink in sinks:
                 sink.take(item)
+            progress.show(item)
+        progress.clear()
         for sink in sinks:
             sink.finish()
     return EXIT_FAILURE if complaints.failed else 0

@@ -126,7 +126,7 @@ class Complaints:
 
 
 class Progress:
-    """A bar on a terminal, nothing elsewhere. Let it go first: it makes room for the others."""
+    """A bar on a terminal, nothing elsewhere."""
 
     _WIDTH = 30
     _INTERVAL_S = 0.1
@@ -139,27 +139,26 @@ class Progress:
         self._started_s = time.monotonic()
         self._drawn_s = 0.0
 
-    def take(self, item: Item) -> None:
-        """Show how far the replay is; take the bar away before anything else is printed."""
+    def show(self, item: Item) -> None:
+        """Draw how far the replay is after `item`."""
         if isinstance(item, Scored):
-            self._draw(self._done + item.progress, self._heard_s + item.end_s)
-            return
-        self.finish()
-        if isinstance(item, Heard):
+            if time.monotonic() - self._drawn_s >= self._INTERVAL_S:
+                self._draw(self._done + item.progress, self._heard_s + item.end_s)
+        elif isinstance(item, Heard):
             self._done += 1
             self._heard_s += item.duration_s
+            self._draw(self._done, self._heard_s)
 
-    def finish(self) -> None:
-        """Take the bar away."""
+    def clear(self) -> None:
+        """Take the bar away, so that something else can be printed."""
         if self._out is not None:
             self._out.write("\r\x1b[K")
             self._out.flush()
 
     def _draw(self, done: float, heard_s: float) -> None:
-        now_s = time.monotonic()
-        if self._out is None or now_s - self._drawn_s < self._INTERVAL_S:
+        if self._out is None:
             return
-        self._drawn_s = now_s
+        self._drawn_s = now_s = time.monotonic()
         bar = "█" * round(self._WIDTH * done / self._recordings)
         speed = heard_s / max(now_s - self._started_s, 1e-3)
         self._out.write(
