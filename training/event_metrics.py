@@ -42,7 +42,14 @@ class EventMetrics:
 def event_metrics(
     groups: Sequence[Scored], rules: Mapping[str, DecisionRule], labels: Sequence[str]
 ) -> dict[str, EventMetrics]:
-    """Return the metrics of each of `labels`, from scores smoothed as its rule says."""
+    """Return the metrics of each of `labels`, from scores smoothed as its rule says.
+
+    A label that stands in none of `groups` has no recall, and is left out.
+    """
+    present = {event.label for scored in groups for event in scored.stream.truth}
+    labels = [label for label in labels if label in present]
+    if not labels:
+        return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from sed_scores_eval import intersection_based
