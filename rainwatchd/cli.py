@@ -183,7 +183,7 @@ def _settings(others: Sequence[str], parser: argparse.ArgumentParser) -> dict[st
     while rest:
         option, given, value = rest.pop(0).partition("=")
         key = option.removeprefix("--")
-        if key == option or key not in known:
+        if key == option or not (key in known or key.startswith("decision.")):
             parser.error(f"unknown argument {option!r}; --help says what there is")
         if not given and not rest:
             parser.error(f"{option} needs a value")

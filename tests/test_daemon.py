@@ -13,14 +13,18 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from rainwatchd.cli import main
+from rainwatchd.model_file import PACKAGED, read_model
 from tests.broker import Broker, Subscriber
 from tests.live import LiveDaemon
 from tests.microphone import RATE_HZ, SoundServer
 from tests.tiny_model import SPEC, self_test, write_tiny_model
 
 pytestmark = pytest.mark.slow
+
+CHAINSAW = Path(__file__).parent / "recordings/chainsaw/esc10_freesound-19898.ogg"
 
 Start = Callable[..., LiveDaemon]
 
@@ -98,6 +102,35 @@ def test_a_recording_played_into_the_microphone_gives_what_its_replay_gives(
     assert daemon.messages[-1] == "STOPPING=1"
     assert daemon.messages[0].startswith("STATUS=online")
     assert subscriber.states == ["online", "offline"]
+
+
+@pytest.mark.skipif(not PACKAGED.exists(), reason="the shipped model is not there")
+def test_a_real_chainsaw_is_heard_live_as_in_its_replay(
+    tmp_path: Path,
+    start: Start,
+    server: SoundServer,
+    subscriber: Subscriber,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    saw, rate_hz = soundfile.read(CHAINSAW, dtype="float32", always_2d=True)
+    faint = np.random.default_rng(5).normal(0, 0.001, 30 * RATE_HZ).astype(np.float32)
+    saw = np.tile(soxr.resample(saw.mean(axis=1), rate_hz, RATE_HZ), 3)
+    samples = np.concatenate((faint[: 8 * RATE_HZ], saw, faint))
+    wav = tmp_path / "saw.wav"
+    soundfile.write(wav, samples, RATE_HZ, "PCM_16")
+    assert main(["--model", str(PACKAGED), "--json", "--file", str(wav)]) == 0
+    replayed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert replayed[0]["class"] == "chainsaw"
+
+    daemon = start(model=str(PACKAGED))
+    daemon.until_ready()
+    server.play(samples)
+    daemon.until(lambda: len(subscriber.detections) == len(replayed), "every phase", 120)
+    step_s = read_model(PACKAGED).spec.step_s
+    for found, heard in zip(replayed, subscriber.detections, strict=True):
+        assert (heard["phase"], heard["class"]) == (found["phase"], found["class"])
+        assert heard["duration_s"] == pytest.approx(found["duration_s"], abs=step_s)
+    assert daemon.stop() == 0
 
 
 def test_an_open_event_is_closed_and_delivered_when_the_daemon_stops(
