@@ -26,6 +26,14 @@ FRONT_ENDS: Mapping[str, tuple[MelSpec, float]] = {
 
 _CALIBRATION_EXAMPLES = 256
 
+_BED_SHARE = 0.7
+_BED_DB = (-25.0, -2.0)
+"""Share of windows that get more ambience, and its median level against theirs."""
+
+_RESPONSE_DB = 3.0
+_KNOTS = 6
+"""Spread and number of the points of a microphone's response."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -37,7 +45,6 @@ class TrainingSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     batch_size: int = 64
-    mixup: float = 0.2
     first_trained_block: int = 3
     """Blocks of MobileNetV2 before this one keep their ImageNet weights."""
     seed: int = 1
@@ -113,9 +120,7 @@ def _train_all(
         0.0, steps, warmup_target=settings.learning_rate, warmup_steps=max(1, steps // 20)
     )
     network.compile(
-        keras.optimizers.AdamW(
-            rate, weight_decay=settings.weight_decay, use_ema=True, ema_momentum=0.998
-        ),
+        keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
         "categorical_crossentropy",
         metrics=["accuracy"],
     )
@@ -136,6 +141,8 @@ def _train_all(
 def _batches(examples: Examples, settings: TrainingSettings) -> Any:
     import keras
 
+    quiet = np.flatnonzero(examples.target[:, 0] == 1.0)
+
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         """Shuffled by epoch and seed alone, so that a resumed run sees what it would have."""
 
@@ -154,26 +161,40 @@ def _batches(examples: Examples, settings: TrainingSettings) -> Any:
             chosen = self._order[index * settings.batch_size :][: settings.batch_size]
             log_mel = examples.log_mel[chosen].astype(np.float32)
             target = examples.target[chosen]
-            drawn = self._rng.beta(settings.mixup, settings.mixup) if settings.mixup else 1.0
-            share = np.float32(max(drawn, 1.0 - drawn))
-            log_mel = share * log_mel + (1 - share) * log_mel[::-1]
-            target = share * target + (1 - share) * target[::-1]
-            return _mask(log_mel, self._rng), target
+            return _augment(log_mel, self._beds(len(chosen)), self._rng), target
+
+        def _beds(self, count: int) -> Any:
+            """Return windows without an event, to be laid under others."""
+            return examples.log_mel[self._rng.choice(quiet, count)].astype(np.float32)
 
     return Batches()
 
 
-def _mask(log_mel: Any, rng: np.random.Generator) -> Any:
-    """Hide a stretch of time and a few bands (SpecAugment, Park et al. 2019) in each window."""
-    _, n_mels, frames = log_mel.shape
-    for window in log_mel:
+def _augment(log_mel: Any, beds: Any, rng: np.random.Generator) -> Any:
+    """Make a new window of each ``(n, n_mels, frames)``: more ambience, another microphone.
+
+    Powers add: 10 log10(10^(a/10) + 10^(b/10)), so that every epoch hears each event in other
+    company. Then a smooth response over the bands, and SpecAugment's masks (Park et al. 2019).
+    """
+    count, n_mels, frames = log_mel.shape
+    level_db = np.median(log_mel, axis=(1, 2)) - np.median(beds, axis=(1, 2))
+    level_db += rng.uniform(*_BED_DB, count)
+    level_db[rng.random(count) > _BED_SHARE] = -np.inf
+    beds += level_db[:, np.newaxis, np.newaxis].astype(np.float32)
+    nepers = np.float32(np.log(10.0) / 10.0)
+    log_mel = np.logaddexp(log_mel * nepers, beds * nepers) / nepers
+    knots = rng.normal(0.0, _RESPONSE_DB, (count, _KNOTS))
+    bands = np.linspace(0, _KNOTS - 1, n_mels)
+    for window, knot in zip(log_mel, knots, strict=True):
+        response = np.interp(bands, np.arange(_KNOTS), knot).astype(np.float32)
+        np.add(window, response[:, np.newaxis], out=window)
         quiet = np.median(window)
         if rng.random() < 0.5:
             width = int(rng.integers(1, n_mels // 8))
             first = int(rng.integers(n_mels - width))
             window[first : first + width] = quiet
         if rng.random() < 0.5:
-            width = int(rng.integers(1, frames // 6))
+            width = int(rng.integers(1, max(2, frames // 6)))
             first = int(rng.integers(frames - width))
             window[:, first : first + width] = quiet
     return log_mel
