@@ -25,7 +25,8 @@ class SoundServer:
         self.environment = {
             "HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder),
-            "PULSE_RUNTIME_PATH": str(folder),
+            # A folder of its own: PulseAudio shuts it to other users, who may use the socket.
+            "PULSE_RUNTIME_PATH": str(folder / "runtime"),
             "PULSE_SERVER": f"unix:{self.socket}",
             "PULSE_COOKIE": str(folder / "cookie"),
         }
