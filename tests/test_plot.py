@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
@@ -55,6 +55,7 @@ def test_a_clip_of_one_window_and_silence_can_be_drawn(tmp_path: Path, tiny_mode
         assert draw(tmp_path / name, classifier, tmp_path / "x.png").std() > 0.01
 
 
+@settings(deadline=None)
 @given(most=st.sampled_from([2, 4, 16]), sizes=st.lists(st.integers(0, 40), max_size=8))
 def test_merged_columns_keep_the_maximum_of_their_frames(most: int, sizes: list[int]) -> None:
     frames = np.random.default_rng(0).normal(size=(3, sum(sizes))).astype(np.float32)

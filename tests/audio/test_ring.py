@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
@@ -92,6 +92,7 @@ def test_copy_gives_what_is_still_held_and_moves_nothing() -> None:
     assert ring.copy(20, 30).samples.size == 0
 
 
+@settings(deadline=None)
 @given(
     capacity=st.integers(1, 40),
     steps=st.lists(st.tuples(st.sampled_from("wwrs"), st.integers(0, 60)), max_size=60),
