@@ -110,11 +110,11 @@ class Delivery:
         self._held_until_s[key[0]] = now_s + 2 * wait_s
 
     def disconnected(self) -> None:
-        """Take note that nothing is under way any more; all of it will be sent again."""
+        """Take note that nothing is under way any more; all of it will be sent again.
+
+        Refusals are remembered: some brokers hang up after one, and a new session is no new right.
+        """
         self._sent_s.clear()
-        self._held_until_s.clear()
-        self._refusals = 0
-        self._resume_s = 0.0
 
 
 def _historical(message: Message) -> bytes:

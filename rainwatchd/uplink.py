@@ -132,7 +132,7 @@ class Uplink:
                 self._serve(session)
                 finished = True
             except MqttError as error:
-                self._tell(str(error))
+                self._tell("; ".join(filter(None, (str(error), self._refusals()))))
             except Exception as error:
                 # Whatever it is, alerts must not stop for good because one thread has.
                 log.exception("mqtt: unexpected error; it is tried again")
@@ -141,7 +141,6 @@ class Uplink:
                 self.connected = False
                 session.close(take_leave=finished)
                 self._awaited.clear()
-                self._refused.clear()
                 self._delivery.disconnected()
             # A session that held for longer than the wait is no part of a row of failures.
             if time.monotonic() - began_s > max(backoff_s, 2 * TICK_S):
@@ -173,7 +172,7 @@ class Uplink:
         log.info("mqtt: connected to %s:%d", *self._options.address)
         with self._lock:
             self._unsent = set(self._state)
-        self._tell(None)
+        self._tell(self._refusals())
 
     def _publish(self, session: Session) -> None:
         room = session.max_in_flight - len(self._awaited)
@@ -213,9 +212,13 @@ class Uplink:
                 self._refused.pop(topic, None)
         if session.acknowledged:
             session.acknowledged.clear()
-            refused = [f"{topic} refused: {reason}" for topic, reason in self._refused.items()]
-            hint = "; check the broker's access list"
-            self._tell("publishing to " + ", ".join(refused) + hint if refused else None)
+            self._tell(self._refusals())
+
+    def _refusals(self) -> str | None:
+        """Say what the broker does not take, even if it hung up over it."""
+        refused = [f"{topic} refused: {reason}" for topic, reason in self._refused.items()]
+        hint = "; check the broker's access list"
+        return "publishing to " + ", ".join(refused) + hint if refused else None
 
     def _flushed(self) -> bool:
         return self._outbox.depth == 0 or time.monotonic() >= self._stop_by_s - FAREWELL_S

@@ -176,6 +176,17 @@ def test_refused_messages_stay_and_are_tried_ever_more_rarely(harness: Harness) 
     assert len(harness.deliver()) > 1
 
 
+def test_a_refusal_outlives_the_session_that_some_brokers_end_over_it(harness: Harness) -> None:
+    harness.outbox.put(detection(1))
+    (outgoing,) = harness.due()
+    harness.delivery.refused(outgoing.key)
+    harness.delivery.disconnected()
+
+    assert harness.due() == []
+    harness.now_s += 2 * REFUSED_FIRST_S
+    assert [again.key for again in harness.due()] == [outgoing.key]
+
+
 def test_one_message_that_is_always_refused_does_not_block_the_others(harness: Harness) -> None:
     for number in range(5):
         harness.outbox.put(detection(number))

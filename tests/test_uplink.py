@@ -170,6 +170,10 @@ def test_backlog_of_an_outage_arrives_marked_and_newest_first(
         assert onsets == sorted(onsets, reverse=True)
 
 
+def keys(subscriber: Subscriber) -> set[tuple[str, int]]:
+    return {(message["event_id"], message["seq"]) for message in subscriber.detections}
+
+
 def test_a_broker_that_comes_late_and_dies_often_costs_nothing(tmp_path: Path) -> None:
     (tmp_path / "broker").mkdir()
     broker = Broker(tmp_path / "broker")
@@ -177,17 +181,19 @@ def test_a_broker_that_comes_late_and_dies_often_costs_nothing(tmp_path: Path) -
         with device(tmp_path, port=broker.port) as canopy:
             canopy.put(0)
             canopy.await_trouble("nothing listens there")
-            seen = set()
+            put, seen = {0}, set()
             for round_ in range(3):
                 broker.start()
                 with Subscriber(broker.port) as subscriber:
                     canopy.put(2 * round_ + 1)
+                    put.add(2 * round_ + 1)
                     canopy.await_empty()
-                    until(lambda: subscriber.detections, "messages")
-                    seen |= {(m["event_id"], m["seq"]) for m in subscriber.detections}
+                    wanted = {(m.event_id, m.seq) for number in put for m in event(number)} - seen
+                    until(lambda: wanted <= keys(subscriber), "all that was put")  # noqa: B023
+                    seen |= keys(subscriber)
                 broker.kill()
                 canopy.put(2 * round_ + 2)
-            assert {(m.event_id, m.seq) for n in range(6) for m in event(n)} <= seen
+                put.add(2 * round_ + 2)
     finally:
         broker.kill()
 
@@ -275,7 +281,9 @@ def test_a_refused_publish_is_reported_and_its_message_kept(
         trouble = canopy.await_trouble("rainwatch/canopy-7/detection refused: Not authorized")
         assert "access list" in trouble
         assert canopy.outbox.depth == 3
-        assert canopy.uplink.connected
+        # mosquitto 2.0.11 hangs up after a refusal; the trouble stays the same.
+        until(lambda: canopy.uplink.connected, "a connection")
+        assert "refused" in (canopy.trouble or "")
         assert subscriber.detections == []
 
         acl.write_text("topic readwrite rainwatch/#\n")
