@@ -181,7 +181,8 @@ def test_a_broker_that_comes_late_and_dies_often_costs_nothing(tmp_path: Path) -
         with device(tmp_path, port=broker.port) as canopy:
             canopy.put(0)
             canopy.await_trouble("nothing listens there")
-            put, seen = {0}, set()
+            put = {0}
+            seen: set[tuple[str, int]] = set()
             for round_ in range(3):
                 broker.start()
                 with Subscriber(broker.port) as subscriber:
