@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -15,9 +16,14 @@ import pytest
 import soundfile
 import soxr
 
+from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.cli import main
+from rainwatchd.config import Config
+from rainwatchd.daemon import Daemon, Signals
 from rainwatchd.model_file import PACKAGED, read_model
-from tests.broker import Broker, Subscriber
+from rainwatchd.mqtt import MqttOptions
+from rainwatchd.systemd_notify import SystemdNotify
+from tests.broker import Broker, Subscriber, free_port
 from tests.live import LiveDaemon
 from tests.microphone import RATE_HZ, SoundServer
 from tests.tiny_model import SPEC, self_test, write_tiny_model
@@ -326,17 +332,62 @@ def test_a_model_is_replaced_while_listening_and_a_damaged_one_refused(
     assert daemon.stop() == 0
 
 
-def test_the_watchdog_starves_when_the_analysis_hangs(start: Start, server: SoundServer) -> None:
-    server.play_noise()
-    daemon = start()
-    daemon.until_heartbeat()
-    daemon.signal(signal.SIGSTOP)
-    time.sleep(1)
-    daemon.until(lambda: True, "what was under way")
-    fed = len(daemon.heartbeats)
-    time.sleep(2)
-    daemon.until(lambda: True, "nothing")
-    assert len(daemon.heartbeats) == fed
-    daemon.signal(signal.SIGCONT)
-    daemon.until_heartbeat()
-    assert daemon.stop() == 0
+class PlannedSource:
+    """In place of the microphone: for faults that no device can be told to show."""
+
+    rate_hz = SPEC.sample_rate_hz
+    channels = 1
+    stuck = False
+
+    def __init__(self, signals: Signals, *, recovering: bool, delivers: bool) -> None:
+        self.recovering = recovering
+        self._signals = signals
+        self._delivers = delivers
+        self._calls = 0
+
+    def open(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def fill(self, ring: RingBuffer, _timeout_s: float) -> bool:
+        if self._delivers:
+            ring.write(np.full(self.rate_hz, 0.01, np.float32))
+        self._calls += 1
+        self._signals.stop = self._calls == 20
+        return True
+
+
+@pytest.mark.parametrize(
+    ("recovering", "delivers", "fed"), [(False, True, 16), (True, False, 20), (False, False, 0)]
+)
+def test_the_watchdog_is_fed_by_windows_and_by_a_recovery_and_by_nothing_else(
+    tmp_path: Path,
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recovering: bool,
+    delivers: bool,
+    fed: int,
+) -> None:
+    signals = Signals()
+    source = PlannedSource(signals, recovering=recovering, delivers=delivers)
+    mqtt = MqttOptions(host="127.0.0.1", port=free_port())
+    config = Config(model=str(tiny_model), state_directory=str(tmp_path), mqtt=mqtt)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setattr("rainwatchd.daemon.SupervisedMicrophone", lambda *_: source)
+        received: list[bytes] = []
+        notify = SystemdNotify._send
+
+        def send(self: SystemdNotify, message: str) -> None:
+            # A socket holds ten datagrams; nobody else would empty it.
+            notify(self, message)
+            received.append(manager.recv(4096))
+
+        monkeypatch.setattr(SystemdNotify, "_send", send)
+        assert Daemon(lambda: config, config, signals).run() is None
+    assert received.count(b"WATCHDOG=1") == fed
+    assert received[-1] == b"STOPPING=1"
