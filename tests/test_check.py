@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_all_is_well(
     assert parts == ["config", "model", "microphone", "broker", "disk", "clock"]
     assert all(line.startswith("ok ") for line in lines)
     assert "self-test passed" in lines[1]
-    assert "-50 dBFS" in lines[2]
+    assert re.search(r"at \d+ Hz, -5\d dBFS$", lines[2])
 
 
 @pytest.mark.slow
