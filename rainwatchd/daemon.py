@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
@@ -24,6 +22,7 @@ from rainwatchd.health import REPORT_S, Meter, StatusBoard
 from rainwatchd.listener import Listener
 from rainwatchd.model_store import TRIAL_WINDOWS, ModelStore
 from rainwatchd.outbox import Outbox
+from rainwatchd.signals import Signals
 from rainwatchd.systemd_notify import SystemdNotify
 from rainwatchd.topics import Topics
 from rainwatchd.uplink import Uplink
@@ -47,25 +46,6 @@ _NEEDS_RESTART = ("audio", "device_id", "mqtt", "outbox", "state_directory")
 """Keys whose change closes and opens everything again, within this process."""
 
 
-class Signals:
-    """What the process was asked for since the last look."""
-
-    def __init__(self) -> None:
-        self.stop = False
-        self.reload = False
-
-    def install(self) -> None:
-        """Take over SIGTERM and SIGINT (stop) and SIGHUP (reload)."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            self.reload = True
-        else:
-            self.stop = True
-
-
 class Daemon:
     """Listens with one configuration until it is told to stop, or to go on with another."""
 
@@ -82,7 +62,7 @@ class Daemon:
         self._models = ModelStore(self._directory)
         self._classifier, trouble = self._models.load(config.model_path)
         self._fallback: Classifier | None = None
-        self._trial_ends = TRIAL_WINDOWS
+        self._trial_ends = 0 if trouble else TRIAL_WINDOWS
         self._board = StatusBoard(config.identity, self._classifier.name, self._classifier.digest)
         report = self._board.reporter
         report("model")(trouble)
@@ -145,6 +125,11 @@ class Daemon:
             self._uplink.retain(self._topics.home_assistant, payload)
         return listener
 
+    def _replace_listener(self, config: Config, classifier: Classifier) -> None:
+        listener = self._listen_with(config, classifier)
+        self._queue(self._listener.finish())
+        self._listener = listener
+
     def _hear(self, item: Chunk | Gap) -> None:
         windows = self._meter.windows
         self._queue(self._listener.hear(item))
@@ -193,14 +178,12 @@ class Daemon:
         try:
             config, serving = self._load(), self._listener.classifier
             renewed = self._models.renew(config.model_path, serving)
-            listener = self._listen_with(config, renewed or serving)
+            self._replace_listener(config, renewed or serving)
         except RainwatchError as error:
             log.error("reload refused, nothing is changed: %s", error)
             trouble = f"refused: {error}"
         else:
-            self._queue(self._listener.finish())
-            self._listener = listener
-            log.info("reloaded; %s listens", listener.classifier.name)
+            log.info("reloaded; %s listens", self._listener.classifier.name)
             if renewed is not None:
                 self._fallback, self._trial_ends = serving, self._meter.windows + TRIAL_WINDOWS
                 self._board.reporter("model")(None)
@@ -211,11 +194,11 @@ class Daemon:
         """End a model's trial; go back to the one before if it failed."""
         factor = self._meter.real_time_factor(self._listener.clock.rate_hz)
         trouble = self._models.judge(classifier, factor)
-        if trouble is not None and self._fallback is not None:
-            self._queue(self._listener.finish())
-            self._listener = self._listen_with(self._config, self._fallback)
-            trouble = f"{trouble}; {self._fallback.name} listens instead"
+        if trouble is not None:
             log.error("model: %s", trouble)
+            if self._fallback is not None:
+                self._replace_listener(self._config, self._fallback)
+                trouble = f"{trouble}; {self._fallback.name} listens instead"
             self._board.reporter("model")(trouble)
 
     def _publish_status(self, status: Status) -> None:

@@ -55,7 +55,7 @@ class LiveDaemon:
                 stderr=log,
             )
 
-    def until(self, done: Callable[[], object], what: str, patience_s: float = 30.0) -> None:
+    def until(self, done: Callable[[], object], what: str, patience_s: float = 90.0) -> None:
         """Wait while taking notifications."""
 
         def look() -> bool:
@@ -89,7 +89,7 @@ class LiveDaemon:
         self.signal(signal.SIGTERM)
         return self.wait()
 
-    def wait(self, patience_s: float = 30.0) -> int:
+    def wait(self, patience_s: float = 90.0) -> int:
         assert self.process is not None
         status = self.process.wait(patience_s)
         self._receive()
