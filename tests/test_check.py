@@ -54,6 +54,17 @@ def test_all_is_well(
 
 
 @pytest.mark.slow
+def test_the_microphones_are_listed(
+    sound_server: SoundServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    restart_portaudio()
+    assert main(["--list-devices"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"^'pulse': \d+ channels, \d+ Hz$", listed, re.MULTILINE)
+    assert listed.count(", the default") == 1
+
+
+@pytest.mark.slow
 def test_a_mute_microphone_is_found_out(config: Config, sound_server: SoundServer) -> None:
     restart_portaudio()
     found = findings(config)["microphone"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -135,6 +137,26 @@ def test_a_detection_names_the_clip_that_is_saved(ear: Ear, tiny_model: Path) ->
     assert [d.phase for d in found] == ["onset", "offset"]
     assert found[0].clip == found[1].clip
     assert (ear.folder / "clips" / str(found[1].clip)).stat().st_size > 10_000
+
+
+def test_a_clock_that_is_set_during_an_event_neither_stretches_nor_moves_it(
+    ear: Ear, tiny_model: Path
+) -> None:
+    listener = ear.listener(tiny_model)
+    listener.anchor(0)
+    found = ear.hear(listener, sound(10, 2, 10))
+    listener.clock._wall = lambda: time.time() + 7200.0
+    assert listener.anchor(ear.ring.written) == pytest.approx(7200.0, abs=1.0)
+    found += ear.hear(listener, sound(14, 0, 4))
+    onset, offset = found
+    assert (onset.phase, offset.phase) == ("onset", "offset")
+    assert (offset.event_id, offset.start) == (onset.event_id, onset.start)
+    lasted = datetime.fromisoformat(str(offset.end)) - datetime.fromisoformat(offset.start)
+    assert lasted.total_seconds() == pytest.approx(offset.duration_s, abs=0.002)
+    calm = Ear(ear.folder)
+    same = calm.listener(tiny_model)
+    undisturbed = calm.hear(same, sound(10, 2, 10)) + calm.hear(same, sound(14, 0, 4))
+    assert offset.duration_s == undisturbed[1].duration_s
 
 
 def test_the_clock_is_tied_to_the_newest_sample(ear: Ear, tiny_model: Path) -> None:
