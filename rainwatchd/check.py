@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from rainwatchd.analysis import Analysis, level_dbfs
 from rainwatchd.audio.devices import choose, list_devices
 from rainwatchd.audio.microphone import Microphone
@@ -19,7 +21,7 @@ from rainwatchd.config import Config
 from rainwatchd.errors import AudioError, RainwatchError
 from rainwatchd.features import FLOOR_DB
 from rainwatchd.health import disk_free_bytes
-from rainwatchd.mqtt import Session
+from rainwatchd.mqtt import MqttOptions, Session
 from rainwatchd.topics import Topics
 
 LISTEN_S = 2.0
@@ -27,6 +29,9 @@ LISTEN_S = 2.0
 
 MIN_FREE_BYTES = 50 << 20
 """Below it the outbox and the system's own log get into trouble."""
+
+CREDENTIAL = Path("/etc/credstore/rainwatchd-mqtt-password")
+"""The unit's ``LoadCredential=``; readable by root."""
 
 _ABSURD_YEAR = 2025
 """A clock that shows an earlier one was never set: the program is younger."""
@@ -97,7 +102,7 @@ def _broker(config: Config) -> str:
     # A name of its own: the broker would throw out a running daemon of the same name.
     name = f"{config.identity}-check"
     status = Topics(name).status
-    session = Session(config.mqtt, name, (status, b""))
+    session = Session(_with_credential(config.mqtt), name, (status, b""))
     wake_fd = os.eventfd(0)
     try:
         session.open()
@@ -108,6 +113,17 @@ def _broker(config: Config) -> str:
         os.close(wake_fd)
     encrypted = "over TLS" if config.mqtt.tls else "unencrypted"
     return f"{host}:{port} answers, {encrypted}"
+
+
+def _with_credential(options: MqttOptions) -> MqttOptions:
+    """Read systemd's credential where it is kept, when systemd hasn't handed it over."""
+    handed_over = "CREDENTIALS_DIRECTORY" in os.environ
+    if handed_over or options.password_file or not os.access(CREDENTIAL, os.R_OK):
+        return options
+    try:
+        return msgspec.structs.replace(options, password_file=str(CREDENTIAL))
+    except ValueError as error:
+        raise RainwatchError(str(error)) from error
 
 
 def _disk(config: Config) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from rainwatchd import check as check_module
 from rainwatchd.audio.microphone import restart_portaudio
 from rainwatchd.check import Finding, check
 from rainwatchd.cli import main
 from rainwatchd.config import Config
 from rainwatchd.mqtt import MqttOptions
-from tests.broker import Broker, Subscriber, free_port
+from tests.broker import Broker, Subscriber, free_port, running
 from tests.microphone import SoundServer
 
 
@@ -126,3 +128,25 @@ def test_a_password_is_never_shown(
     }
     main(["--check", *(word for option in options.items() for word in option)])
     assert "hunter2" not in "".join(capsys.readouterr())
+
+
+def test_the_password_is_found_where_the_unit_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-c", "-b", passwords, "me", "hunter2"], check=True)
+    directory = tmp_path / "broker"
+    directory.mkdir()
+    with running(directory, f"password_file {passwords}") as broker:
+        mqtt = MqttOptions(host="127.0.0.1", port=broker.port, user="me")
+        config = Config(state_directory=str(tmp_path), mqtt=mqtt)
+        refused = findings(config)["broker"]
+        assert not refused.passed
+        assert "check mqtt.user, its password" in refused.said
+        credential = tmp_path / "credential"
+        credential.write_text("hunter2\n")
+        monkeypatch.setattr(check_module, "CREDENTIAL", credential)
+        assert findings(config)["broker"].passed
+        # As on the way to a broker elsewhere: not in the clear.
+        exposed = Config(mqtt=MqttOptions(host="broker.example.org", user="me"))
+        assert "plain text" in findings(exposed)["broker"].said
