@@ -101,6 +101,11 @@ class Daemon:
             self._microphone.close()
         return None if self._signals.stop else self._config
 
+    def adjourn_trial(self) -> None:
+        """Take note that the end of this run, in good order, is no fault of the model's."""
+        if self._trial_ends:
+            self._models.adjourn()
+
     @property
     def stuck(self) -> bool:
         """Whether a hanging sound server keeps the process from ending by itself."""
@@ -216,16 +221,19 @@ def listen(load: Callable[[], Config], *, verbose: bool = False) -> None:
     config: Config | None = load()
     while config is not None:
         daemon = Daemon(load, config, signals, verbose=verbose)
+        failure: RainwatchError | None = None
         try:
             config = daemon.run()
         except RainwatchError as error:
-            if not daemon.stuck:
-                raise
-            log.error("%s", error)
+            failure = error
+        daemon.adjourn_trial()
         if daemon.stuck:
             # Python would wait for PortAudio at exit, and PortAudio for the sound server.
+            log.error("%s", failure or "the sound server doesn't answer")
             logging.shutdown()
             os._exit(1)
+        if failure is not None:
+            raise failure
 
 
 def needs_restart(before: Config, after: Config) -> bool:

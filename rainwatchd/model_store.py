@@ -78,6 +78,10 @@ class ModelStore:
         self._write_trial(classifier.digest, _UNFINISHED_TRIALS)
         return f"{classifier.name} takes {real_time_factor:.1f} s for a second of sound"
 
+    def adjourn(self) -> None:
+        """Put off the trial to the next start."""
+        self._forget_trial()
+
     def _begin_trial(self, classifier: Classifier) -> None:
         if classifier.path == PACKAGED or self._is_last_good(classifier):
             return

@@ -19,7 +19,8 @@ import soxr
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.cli import main
 from rainwatchd.config import Config
-from rainwatchd.daemon import Daemon
+from rainwatchd.daemon import Daemon, listen
+from rainwatchd.errors import AudioError
 from rainwatchd.health import Meter
 from rainwatchd.model_file import PACKAGED, read_model
 from rainwatchd.mqtt import MqttOptions
@@ -340,6 +341,26 @@ def test_a_model_is_replaced_while_listening_and_a_damaged_one_refused(
     assert daemon.stop() == 0
 
 
+def test_the_loss_of_a_microphone_is_no_fault_of_a_new_model(
+    tmp_path: Path, tiny_model: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(second: int) -> None:
+        if second == 10:
+            raise AudioError("microphone: given up")
+
+    monkeypatch.setattr("rainwatchd.daemon.SupervisedMicrophone", lambda *_: PlannedSource(plan))
+    monkeypatch.setattr(Signals, "install", lambda _: None)
+    config = Config(
+        model=str(tiny_model),
+        state_directory=str(tmp_path / "state"),
+        mqtt=MqttOptions(host="127.0.0.1", port=broker.port),
+    )
+    for _ in range(4):
+        with pytest.raises(AudioError, match="given up"):
+            listen(lambda: config)
+    assert Daemon(lambda: config, config, Signals())._classifier.name == "tiny 1"
+
+
 class PlannedSource:
     """In place of the microphone: for what no device can be told to do."""
 
@@ -397,6 +418,7 @@ def test_a_model_that_turns_out_too_slow_is_rolled_back(
     daemon = Daemon(lambda: config, config, signals)
     daemon._board.listen(lambda status: served.append(f"{status.model} {status.reasons}"))
     assert daemon.run() is None
+    daemon.adjourn_trial()
     assert served[0] == "tiny 1 []"
     assert "tiny 2 []" in served
     assert served[-1] == (

@@ -73,6 +73,15 @@ def test_a_model_that_ends_two_processes_on_trial_is_rolled_back(state: Path, mo
     assert "failed its trial" in trouble
 
 
+def test_starts_that_end_in_good_order_count_for_nothing(state: Path, model: Path) -> None:
+    serve(state, model)
+    write(model, "2")
+    for _ in range(5):
+        store = ModelStore(state)
+        assert store.load(model)[0].name == "tiny 2"
+        store.adjourn()
+
+
 def test_a_model_that_was_rolled_back_may_be_tried_again_by_reload(
     state: Path, model: Path
 ) -> None:
