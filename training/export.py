@@ -19,6 +19,10 @@ from rainwatchd.model_spec import METADATA_KEY, ModelSpec, SelfTest, encode
 OPSET = 17
 """The newest that keeps GlobalAveragePool whole; later ones turn it into slower pieces."""
 
+_FLOAT_CONVOLUTIONS = 9
+"""The stem and blocks 0 to 2 stay in float: their filters, with ImageNet's batch norm folded in,
+span a range of 60 to 1. With all in int8 the scores moved by 0.042 on average, so by 0.012."""
+
 _OFFSET_DB = -110.0
 _STEP_DB = 0.5
 _TOLERANCE = 0.02
@@ -67,8 +71,8 @@ def quantise(source: Path, target: Path, windows: Floats) -> None:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         nodes = onnx.load(prepared).graph.node
-        first_convolution = next(i for i, node in enumerate(nodes) if node.op_type == "Conv")
-        outside = [node.name for node in nodes[:first_convolution]]
+        convolutions = [i for i, node in enumerate(nodes) if node.op_type == "Conv"]
+        outside = [node.name for node in nodes[: convolutions[_FLOAT_CONVOLUTIONS]]]
         quantize_static(
             str(prepared),
             str(target),
