@@ -356,8 +356,10 @@ def test_realtime_tells_an_onset_when_it_happens_and_can_be_interrupted(
     path = tmp_path / "x.wav"
     soundfile.write(path, scene(16000, ("chainsaw", 60.0)), 16000)
     started_s = time.monotonic()
+    # What a shell runs in the background ignores interrupts, these tests perhaps among it.
+    heeding = ["env", "--default-signal=INT"]
     process = subprocess.Popen(
-        command("--model", tiny_model, "--json", "--realtime", "--file", path),
+        [*heeding, *command("--model", tiny_model, "--json", "--realtime", "--file", path)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

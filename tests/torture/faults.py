@@ -238,6 +238,9 @@ class Trial:
                     self._strike()
                 self._mend_all()
                 self._device.drain()
+                # A medium that was mended as the last run ended holds what only a next one sends.
+                self._device.start()
+                self._device.drain()
                 # What the outbox had before the last device came up is sent by now as well.
                 time.sleep(0.2)
             finally:
@@ -344,8 +347,9 @@ class Trial:
         for event_id, steps in events.items():
             phases = [phase for _, phase in steps]
             assert phases[0] == "onset", f"{event_id}: {steps}"
-            assert "offset" in phases, f"{event_id}: {steps}"
+            # A kill takes what only memory held: such an event may stay without an end.
             if event_id not in told.doubtful:
+                assert "offset" in phases, f"{event_id}: {steps}"
                 assert steps == sorted(steps), f"{event_id}: {steps}"
                 assert phases.index("offset") == len(phases) - 1, f"{event_id}: {steps}"
         starts = {(m["event_id"], m["class"], m["start"]) for m in detections}
