@@ -2,7 +2,7 @@
 # make test    lint, types, tests, and a small training from recording to detection
 # make bench   measure, side by side with other ways to do the same
 # make torture SECONDS=300 SEED=1   random faults and malformed input
-# make model   rebuild the shipped model (needs SHARED, about two hours)
+# make model   train anew what ships, with a cross-validation (needs SHARED; hours)
 # make install, make uninstall   the service on this device, as root
 # make clean   remove everything that was made here
 
