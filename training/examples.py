@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -50,8 +51,6 @@ def make_examples(
     A folder made from other clips, another recipe or another front-end is not mixed with this
     one: the settings are part of the folder's name.
     """
-    import hashlib
-
     settings = json.dumps(
         {"data": data_digest(clips), "mel": asdict(mel), "frames": frames, "seed": seed}
         | {"recipe": asdict(recipe)},
