@@ -141,7 +141,10 @@ def prepare_fine_tuning(model: Any, first_block: int, log_mel: NDArray[np.float3
     ]
     picture = model.get_layer("gain_control")(log_mel)
     probe = keras.Model(backbone.input, [layer.input for layer in norms])
-    for layer, values in zip(norms, probe.predict(picture, verbose=0, batch_size=64), strict=True):
+    inputs = probe.predict(picture, verbose=0, batch_size=64)
+    # Keras returns a list of one as the array itself.
+    inputs = [inputs] if len(norms) == 1 else inputs
+    for layer, values in zip(norms, inputs, strict=True):
         gamma, beta, mean, variance = layer.get_weights()
         slope = gamma / np.sqrt(variance + layer.epsilon)
         offset = beta - mean * slope

@@ -55,7 +55,10 @@ def test_harmonics_stand_out_in_contrast(forest: Any) -> None:
     assert across_bands[:, 10:40:6].mean() > across_bands[:, 13:40:6].mean() + 0.5
 
 
-def test_preparing_for_fine_tuning_keeps_the_function(tmp_path: Path, forest: Any) -> None:
+@pytest.mark.parametrize("first_block", [3, 17])
+def test_preparing_for_fine_tuning_keeps_the_function(
+    tmp_path: Path, forest: Any, first_block: int
+) -> None:
     import keras
 
     weights = tmp_path / "random.weights.h5"
@@ -67,8 +70,9 @@ def test_preparing_for_fine_tuning_keeps_the_function(tmp_path: Path, forest: An
     windows = forest + np.random.default_rng(2).normal(0.0, 5.0, (16, N_MELS, FRAMES))
     windows = windows.astype(np.float32)
     before = network.predict(windows, verbose=0)
-    prepare_fine_tuning(network, 3, windows)
+    prepare_fine_tuning(network, first_block, windows)
     np.testing.assert_allclose(network.predict(windows, verbose=0), before, atol=1e-4)
     trained = {weight.path for weight in network.trainable_variables}
-    assert any("block_3" in name for name in trained)
+    assert any("Conv_1" in name for name in trained)
+    assert any("block_3" in name for name in trained) is (first_block == 3)
     assert not any("block_2_" in name for name in trained)
