@@ -12,6 +12,7 @@ import numpy as np
 from training.dataset import digest, read
 from training.examples import Examples, make_examples
 from training.library import default_data
+from training.remix import Remix
 from training.soundscape import LABELS, Recipe
 from training.train import FRONT_ENDS, TrainingSettings, train
 from training.train_command import SEED, default_weights, divide
@@ -78,7 +79,7 @@ def command(options: argparse.Namespace) -> None:
         mel, window_s = FRONT_ENDS[variant.front_end]
         frames = mel.frames_in(window_s)
         recipe = variant.recipe
-        real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0)
+        real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0, ready=1.0)
         folder = options.out / "examples"
         examples = make_examples(
             folder, training, mel, frames, recipe, count=options.examples, seed=SEED
@@ -86,7 +87,8 @@ def command(options: argparse.Namespace) -> None:
         windows = make_examples(folder, held_out, mel, frames, real, count=1500, seed=SEED + 2)
         settings = replace(variant.settings, epochs=options.epochs, seed=SEED)
         home = options.out / f"{digest(training)[:8]}-{list(VARIANTS).index(name)}"
-        network = train(examples, windows, settings, weights=options.weights, home=home)
+        remix = Remix(examples, mel, recipe)
+        network = train(remix, windows, settings, weights=options.weights, home=home)
         scores = network.predict(windows.log_mel.astype(np.float32), batch_size=64, verbose=0)
         outcomes.append(_outcome(name, scores, windows))
         (options.out / "table.md").write_text(table(outcomes))

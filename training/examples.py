@@ -1,4 +1,4 @@
-"""Mixed windows as log-mel arrays on disk: made once, in shards, picked up after a stop."""
+"""Windows to train on as log-mel arrays on disk: made once, in shards, picked up after a stop."""
 
 from __future__ import annotations
 
@@ -7,32 +7,38 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rainwatchd.features import Floats, LogMel, MelSpec
+from rainwatchd.features import FLOOR_DB, Floats, LogMel, MelSpec
 from training.dataset import Clip
 from training.dataset import digest as data_digest
 from training.library import Library
-from training.soundscape import Mixer, Recipe
+from training.soundscape import Mixer, Recipe, target
 
-SHARD = 500
-"""Mixtures in one file; what an interruption can cost."""
+Halves = NDArray[np.float16]
+
+SHARD = 250
+"""Examples in one file; what an interruption can cost."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Arrays of one set of mixtures."""
+    """Arrays of one set of examples: mixed ones, and ones in two layers to be mixed later."""
 
-    log_mel: NDArray[np.float16]
-    """dB, shape ``(n, n_mels, frames)``."""
+    log_mel: Halves
+    """dB of the whole mixture or, where `apart`, of its ambience; ``(n, n_mels, frames)``."""
+    event: Halves
+    """dB of what is heard over the ambience, `FLOOR_DB` where there is nothing; same shape."""
+    apart: NDArray[np.bool_]
+    """Whether the example is in two layers; shape ``(n,)``."""
     target: Floats
-    """Shape ``(n, classes)``."""
+    """Of the event where it is clear, shape ``(n, classes)``."""
     snr_db: Floats
-    """Shape ``(n,)``, NaN where there is no event."""
+    """Of what is mixed, shape ``(n,)``; NaN where there is no event or no ratio yet."""
 
 
 def make_examples(
@@ -64,44 +70,57 @@ def make_examples(
     if missing:
         mixer = Mixer(Library(clips, mel.sample_rate_hz, workers), recipe, seed)
         with ProcessPoolExecutor(
-            workers, initializer=_prepare, initargs=(mixer, mel, frames)
+            workers, initializer=_prepare, initargs=(mixer, recipe, mel, frames)
         ) as pool:
             for done, _ in enumerate(pool.map(_write_shard, missing), start=1):
                 print(f"\rmixing: {done} of {len(missing)} shards", end="", file=sys.stderr)
         print(file=sys.stderr)
     parts = [np.load(shard) for shard in shards]
-    return Examples(
-        log_mel=np.concatenate([part["log_mel"] for part in parts])[:count],
-        target=np.concatenate([part["target"] for part in parts])[:count],
-        snr_db=np.concatenate([part["snr_db"] for part in parts])[:count],
-    )
+    arrays = [np.concatenate([part[name] for part in parts])[:count] for name in _ARRAYS]
+    return Examples(*arrays)
+
+
+_ARRAYS = tuple(field.name for field in fields(Examples))
 
 
 class _Worker:
     """What each process of the pool keeps between shards."""
 
     mixer: Mixer
+    recipe: Recipe
     mel: MelSpec
     frames: int
 
 
-def _prepare(mixer: Mixer, mel: MelSpec, frames: int) -> None:
+def _prepare(mixer: Mixer, recipe: Recipe, mel: MelSpec, frames: int) -> None:
     _Worker.mixer = mixer
+    _Worker.recipe = recipe
     _Worker.mel = mel
     _Worker.frames = frames
 
 
 def _write_shard(path: Path) -> None:
     first = int(path.stem) * SHARD
-    mixtures = [_Worker.mixer.mixture(index) for index in range(first, first + SHARD)]
-    log_mel = np.stack(
-        [LogMel(_Worker.mel).push(mixture.samples)[:, : _Worker.frames] for mixture in mixtures]
-    )
+    rows = [_example(index) for index in range(first, first + SHARD)]
     partial = path.with_suffix(".part.npz")
-    np.savez(
-        partial,
-        log_mel=log_mel.astype(np.float16),
-        target=np.stack([mixture.target for mixture in mixtures]),
-        snr_db=np.array([mixture.snr_db for mixture in mixtures], np.float32),
-    )
+    columns = zip(_ARRAYS, zip(*rows, strict=True), strict=True)
+    arrays = {name: np.stack(values) for name, values in columns}
+    np.savez(partial, allow_pickle=False, **arrays)
     partial.rename(path)
+
+
+def _example(index: int) -> tuple[Halves, Halves, bool, Floats, float]:
+    """Return example `index`, its values in the order of `Examples`."""
+    # Spread evenly by the golden ratio, so that every shard holds both kinds.
+    if (index * 0.618034) % 1.0 < _Worker.recipe.ready:
+        mixture = _Worker.mixer.mixture(index)
+        return _log_mel(mixture.samples), _log_mel(None), False, mixture.target, mixture.snr_db
+    layers = _Worker.mixer.layers(index)
+    clear = target(layers.label, np.inf)
+    return _log_mel(layers.bed), _log_mel(layers.event), True, clear, float("nan")
+
+
+def _log_mel(samples: Floats | None) -> Halves:
+    if samples is None:
+        return np.full((_Worker.mel.n_mels, _Worker.frames), FLOOR_DB, np.float16)
+    return LogMel(_Worker.mel).push(samples)[:, : _Worker.frames].astype(np.float16)

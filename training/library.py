@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -16,8 +16,17 @@ from training.dataset import Clip, load
 _SHORTEST_S = 0.4
 """Shorter clips give a buzz of the loop's own rate when they are looped."""
 
-_SOURCE_SHARE = 6
-"""A collection counts at most as this many recordings when one is drawn, so that none rules."""
+_KIND_SHARE = 10
+"""A kind of sound in one collection counts at most as this many recordings, so that none rules:
+74 minutes of engines are one car on as many days."""
+
+_WHOLE_S = 4.0
+"""A shorter recording counts by its length: half a second, looped, is soon known by heart."""
+
+_HARD = 5.0
+"""What sounds wholly like a machine and is none is drawn 1 + this many times as often."""
+
+_NEGATIVES = ("background", "other")
 
 _QUIET = 0.02
 """Share of a clip's peak under which its ends count as padding."""
@@ -33,32 +42,28 @@ class Library:
             decoded = pool.map(_decode, clips, [rate_hz] * len(clips), chunksize=16)
             samples = list(decoded)
         self._samples = samples
-        self._groups: dict[str, dict[str, dict[str, list[int]]]] = {}
-        for index, clip in enumerate(clips):
-            if samples[index].size < _SHORTEST_S * rate_hz:
-                continue
-            sources = self._groups.setdefault(clip.label, {})
-            recordings = sources.setdefault(clip.source, defaultdict(list))
-            recordings[clip.recording].append(index)
+        usable = [n for n, heard in enumerate(samples) if heard.size >= _SHORTEST_S * rate_hz]
+        self._indices: dict[str, list[int]] = defaultdict(list)
+        for index in usable:
+            self._indices[clips[index].label].append(index)
+        self._weights = {
+            label: _weights([clips[index] for index in indices])
+            for label, indices in self._indices.items()
+        }
 
     @property
     def labels(self) -> list[str]:
         """Classes that there is something to draw from."""
-        return sorted(self._groups)
+        return sorted(self._indices)
 
     def draw(self, label: str, length: int, rng: np.random.Generator, speed: float = 1.0) -> Floats:
         """Return `length` samples of one random recording of `label`, peak 1 or less.
 
-        A source is drawn first, weighed by its recordings up to a limit, then a recording, then
-        a clip; what is too short is looped. `speed` above 1 plays faster and higher.
+        A recording counts by its length, by how many there are of its kind and, where it is a
+        negative, by how much it sounds like a machine; what is too short is looped. `speed`
+        above 1 plays faster and higher.
         """
-        sources = self._groups[label]
-        names = sorted(sources)
-        weights = np.array([min(len(sources[name]), _SOURCE_SHARE) for name in names], float)
-        source = sources[names[rng.choice(len(names), p=weights / weights.sum())]]
-        recordings = sorted(source)
-        clips = source[recordings[rng.integers(len(recordings))]]
-        samples = self._samples[clips[rng.integers(len(clips))]]
+        samples = self._samples[rng.choice(self._indices[label], p=self._weights[label])]
         wanted = int(np.ceil(length * speed)) + 2
         if samples.size > wanted:
             first = int(rng.integers(samples.size - wanted + 1))
@@ -88,6 +93,24 @@ def loop(samples: Floats, length: int, first: int = 0) -> Floats:
         turn = samples
     repeated: Floats = np.take(turn, np.arange(first, first + length), mode="wrap")
     return repeated
+
+
+def _weights(clips: Sequence[Clip]) -> NDArray[np.float64]:
+    """Return each clip's share of the draws, summing to 1."""
+    recordings: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        recordings[clip.recording].append(clip)
+    kinds = Counter((own[0].source, own[0].sub_label) for own in recordings.values())
+    weights = []
+    for clip in clips:
+        own = recordings[clip.recording]
+        count = kinds[own[0].source, own[0].sub_label]
+        weight = min(count, _KIND_SHARE) / count / len(own)
+        weight *= min(1.0, sum(part.duration_s for part in own) / _WHOLE_S)
+        if clip.label in _NEGATIVES:
+            weight *= 1.0 + _HARD * clip.machine_like
+        weights.append(weight)
+    return np.array(weights) / sum(weights)
 
 
 def _decode(clip: Clip, rate_hz: int) -> NDArray[np.int16]:

@@ -1,4 +1,4 @@
-"""The seeded mixer: one window of forest, with or without something to hear in it."""
+"""The seeded mixer: one window of forest, and what there may be to hear in it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from training.snr import gain_for
 
 LABELS = ("background", "chainsaw", "engine", "storm")
 
+_NEXT = 1_000_003
+"""Further on, where an index drew silence."""
+
+_LAYER_LEVEL = 0.03
+
 _SILENT = 1e-6
 """Root mean square under which a drawn stretch holds nothing to mix."""
 
@@ -26,18 +31,43 @@ class Recipe:
     rate_hz: int = 16000
     length: int = 65536
     """Samples: a power of two, whose Fourier transform is fast, and just over 4 s."""
-    shares: tuple[float, ...] = (0.38, 0.25, 0.26, 0.11)
+    shares: tuple[float, ...] = (0.40, 0.25, 0.27, 0.08)
     """Of `LABELS`."""
+    ready: float = 0.2
+    """Share of examples that are mixed as sound, clipping and all; see `training.remix`."""
     snr_db: tuple[float, float] = (-18.0, 20.0)
-    engine_snr_db: tuple[float, float] = (-12.0, 20.0)
+    engine_snr_db: tuple[float, float] = (-14.0, 20.0)
+    distractor_snr_db: tuple[float, float] = (-12.0, 20.0)
+    storm_snr_db: tuple[float, float] = (0.0, 20.0)
     level_dbfs: tuple[float, float] = (-60.0, -12.0)
     synthetic_engine: float = 0.35
     """Share of engines that are procedural."""
     synthetic_chainsaw: float = 0.1
     distractor: float = 0.75
     """Share of background windows with a distractor in the foreground."""
-    partial: float = 0.25
+    partial: float = 0.35
     """Share of events that begin or end within the window."""
+
+    def snr_db_of(self, label: str) -> tuple[float, float]:
+        """Range of ratios at which a class of `LABELS` is mixed."""
+        return {
+            "background": self.distractor_snr_db,
+            "chainsaw": self.snr_db,
+            "engine": self.engine_snr_db,
+            "storm": self.storm_snr_db,
+        }[label]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """One example before it is mixed; each with an effective value of 0.03."""
+
+    bed: Floats
+    """Ambience, shape ``(length,)``."""
+    event: Floats | None
+    """What is heard over it, at a distance; None: ambience alone."""
+    label: str
+    """One of `LABELS`; a distractor is background."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +99,24 @@ class Mixer:
         self._seed = seed
         self._path = Path(recipe.rate_hz)
 
+    def layers(self, index: int) -> Layers:
+        """Return what example `index` is made of."""
+        rng = np.random.default_rng([self._seed, index])
+        label = LABELS[rng.choice(len(LABELS), p=self._recipe.shares)]
+        bed = self._bed(rng)
+        event, _ = self._foreground(label, rng)
+        if event is not None and float(np.sqrt(np.mean(event**2))) < _SILENT:
+            return self.layers(index + _NEXT)
+        level = np.float32(_LAYER_LEVEL)
+        return Layers(_unit(bed) * level, None if event is None else _unit(event) * level, label)
+
     def mixture(self, index: int) -> Mixture:
-        """Return example `index`."""
+        """Return example `index` as a microphone hears it."""
         rng = np.random.default_rng([self._seed, index])
         recipe = self._recipe
         label = LABELS[rng.choice(len(LABELS), p=recipe.shares)]
         bed = self._bed(rng)
-        event, snr_db, belief = self._foreground(label, rng)
+        event, snr_db = self._foreground(label, rng)
         if event is None:
             mixed = bed
         else:
@@ -83,14 +124,13 @@ class Mixer:
             try:
                 gain = gain_for(event[span], bed[span], snr_db, recipe.rate_hz)
             except ValueError:
-                return self.mixture(index + 1_000_003)
+                return self.mixture(index + _NEXT)
             mixed = bed + np.float32(gain) * event
         level_dbfs = rng.uniform(*recipe.level_dbfs)
         samples = self._path.microphone(mixed, level_dbfs, rng)
-        target = np.zeros(len(LABELS), np.float32)
-        target[LABELS.index(label)] = belief
-        target[0] += 1.0 - belief
-        return Mixture(samples, target, snr_db if label != "background" else float("nan"))
+        return Mixture(
+            samples, target(label, snr_db), snr_db if label != "background" else float("nan")
+        )
 
     def _bed(self, rng: np.random.Generator) -> Floats:
         """One or two layers of ambience, sometimes rain, wind or noise among them."""
@@ -111,38 +151,29 @@ class Mixer:
         hiss = coloured_noise(recipe.length, recipe.rate_hz, rng)
         return bed + _unit(hiss) * np.float32(10.0 ** (rng.uniform(-60.0, -20.0) / 20.0))
 
-    def _foreground(
-        self, label: str, rng: np.random.Generator
-    ) -> tuple[Floats | None, float, float]:
-        """Draw the event (None: ambience alone), its ratio in dB and how far it is believed."""
+    def _foreground(self, label: str, rng: np.random.Generator) -> tuple[Floats | None, float]:
+        """Draw the event (None: ambience alone) and its ratio in dB."""
         recipe = self._recipe
-        belief = 1.0
+        snr_db = rng.uniform(*recipe.snr_db_of(label))
         if label == "background":
             if rng.random() > recipe.distractor:
-                return None, 0.0, belief
+                return None, 0.0
             kind = "other" if rng.random() < 0.6 and "other" in self._library.labels else label
-            sound = self._draw(kind, rng, (0.7, 1.4))
-            snr_db = rng.uniform(recipe.snr_db[0] + 6.0, recipe.snr_db[1])
-            return self._path.distance(sound, rng), snr_db, belief
+            return self._path.distance(self._draw(kind, rng, (0.7, 1.4)), rng), snr_db
         if label == "storm":
-            sound = self._draw("storm", rng, (0.8, 1.25))
-            return sound, rng.uniform(0.0, recipe.snr_db[1]), belief
+            return self._draw("storm", rng, (0.8, 1.25)), snr_db
         synthetic = recipe.synthetic_engine if label == "engine" else recipe.synthetic_chainsaw
         if rng.random() < synthetic:
             machine = draw_machine(label, rng)
             sound = synthesise(machine, recipe.length, recipe.rate_hz, rng)
         else:
             sound = self._draw(label, rng, (0.7, 1.4))
-        low, high = recipe.engine_snr_db if label == "engine" else recipe.snr_db
-        snr_db = rng.uniform(low, high)
         sound = self._path.distance(sound, rng)
-        # Below -10 dB even a listener doubts; at -18 dB a window is believed for 60 %.
-        belief = float(np.clip(1.0 + (snr_db + 10.0) / 20.0, 0.6, 1.0))
         if rng.random() < 0.12:
             rain = self._draw("storm", rng, (0.8, 1.25))
             ratio = 10.0 ** (rng.uniform(-20.0, 0.0) / 20.0)
             sound = _unit(sound) + _unit(rain) * np.float32(ratio)
-        return sound, snr_db, belief
+        return sound, snr_db
 
     def _draw(self, label: str, rng: np.random.Generator, speeds: tuple[float, float]) -> Floats:
         speed = float(np.exp(rng.uniform(*np.log(speeds)))) if rng.random() < 0.8 else 1.0
@@ -169,6 +200,19 @@ class Mixer:
                 envelope[span.stop - fade : span.stop] = ramp[::-1]
             event = event * envelope
         return event, span
+
+
+def target(label: str, snr_db: float) -> Floats:
+    """Return what to learn of an event at `snr_db`, shape ``(4,)``, summing to 1.
+
+    Below -10 dB even a listener doubts; a saw or an engine at -18 dB is believed for 60 %.
+    """
+    doubtful = label in ("chainsaw", "engine")
+    belief = min(1.0, max(0.6, 1.0 + (snr_db + 10.0) / 20.0)) if doubtful else 1.0
+    wanted = np.zeros(len(LABELS), np.float32)
+    wanted[LABELS.index(label)] = belief
+    wanted[0] += 1.0 - belief
+    return wanted
 
 
 def _unit(sound: Floats) -> Floats:

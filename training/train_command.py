@@ -18,9 +18,10 @@ from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
 from training.library import default_data
 from training.model import GAIN_CONTROLS
+from training.remix import Remix
 from training.scoring import HeldOut
 from training.soundscape import LABELS, Recipe
-from training.train import FRONT_ENDS, TrainingSettings, train
+from training.train import FRONT_ENDS, TrainingSettings, some_windows, train
 
 _VALIDATION_SHARE = 0.15
 _VALIDATION_EXAMPLES = 2000
@@ -67,8 +68,8 @@ def command(options: argparse.Namespace) -> None:
     examples = make_examples(
         mixed, training, mel, frames, recipe, count=options.examples, seed=SEED
     )
-    # What the mixer makes up is for training alone: held-out windows are of real recordings.
-    real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0)
+    # What is made up is for training alone: held-out windows are mixed from real recordings.
+    real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0, ready=1.0)
     unseen = make_examples(
         mixed,
         validation,
@@ -85,7 +86,8 @@ def command(options: argparse.Namespace) -> None:
         seed=SEED,
     )
     _claim(options.out, recipe, settings, digest(training), len(examples.log_mel))
-    network = train(examples, unseen, settings, weights=options.weights, home=options.out)
+    remix = Remix(examples, mel, recipe)
+    network = train(remix, unseen, settings, weights=options.weights, home=options.out)
     part = options.out / "part.onnx"
     export_onnx(network, part)
     scores = run(part, unseen.log_mel.astype(np.float32))
@@ -113,7 +115,7 @@ def command(options: argparse.Namespace) -> None:
     )
     known = HeldOut(_recordings(held_out), _recordings(validation))
     reference = _reference(unseen)
-    calibration = examples.log_mel[:_CALIBRATION_WINDOWS].astype(np.float32)
+    calibration, _ = some_windows(remix, _CALIBRATION_WINDOWS, SEED)
     quantise(part, options.out / "part-int8.onnx", calibration)
     for built, name in (("part.onnx", "model-fp32"), ("part-int8.onnx", "model")):
         describe(options.out / built, spec, reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,26 @@ def test_speed_raises_the_pitch(tmp_path: Path) -> None:
     assert abs(_tone_hz(faster) - 600.0) < 5.0
 
 
+def test_what_sounds_like_a_machine_is_drawn_more_often_where_it_is_none(tmp_path: Path) -> None:
+    bird = replace(_clip(tmp_path, "a", "bird", 900.0, 4.0), label="background")
+    bees = replace(_clip(tmp_path, "b", "bees", 300.0, 4.0), label="background", machine_like=0.8)
+    library = Library([bird, bees], RATE_HZ, workers=1)
+    rng = np.random.default_rng(2)
+    low = sum(_tone_hz(library.draw("background", 4000, rng)) < 600.0 for _ in range(200))
+    assert 150 <= low <= 185
+
+
+def test_a_very_short_recording_counts_by_its_length(tmp_path: Path) -> None:
+    clips = [_clip(tmp_path, "a", "1", 900.0, 0.5), _clip(tmp_path, "b", "2", 300.0, 4.5)]
+    library = Library(clips, RATE_HZ, workers=1)
+    rng = np.random.default_rng(2)
+    short = sum(_tone_hz(library.draw("engine", 4000, rng)) > 600.0 for _ in range(200))
+    assert 8 <= short <= 40
+
+
 def test_one_large_source_does_not_rule(tmp_path: Path) -> None:
     many = [_clip(tmp_path, "one_car", str(i), 300.0, 0.5) for i in range(60)]
-    few = [_clip(tmp_path, f"other_{i}", "x", 900.0, 0.5) for i in range(6)]
+    few = [_clip(tmp_path, f"other_{i}", f"x{i}", 900.0, 0.5) for i in range(10)]
     library = Library(many + few, RATE_HZ, workers=1)
     rng = np.random.default_rng(2)
     from_few = sum(_tone_hz(library.draw("engine", 4000, rng)) > 600.0 for _ in range(200))

@@ -33,6 +33,7 @@ def test_examples_that_exist_are_not_mixed_again(tmp_path: Path) -> None:
     again = make_examples(tmp_path, clips, MEL, 14, recipe, **options)
     assert shard.stat().st_mtime_ns == written_ns
     np.testing.assert_array_equal(first.log_mel, again.log_mel)
+    np.testing.assert_array_equal(first.event, again.event)
     assert first.log_mel.shape == (20, 32, 14)
 
 

@@ -42,6 +42,8 @@ class Clip:
     license: str = ""
     license_checked: str = ""
     attribution: str = ""
+    machine_like: float = 0.0
+    """How sure another tagger was of a machine in it, 0 to 1: a hint at hard negatives."""
 
 
 def load(clip: Clip, rate_hz: int) -> Floats:

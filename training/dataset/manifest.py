@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,20 @@ _log = logging.getLogger(__name__)
 
 _REQUIRED = ("path", "recording", "class")
 
+_MACHINE = re.compile(
+    r"(?:Vehicle|Aircraft|Helicopter|Fixed-wing|Propeller|Chainsaw|Power tool|Drill|Jackhammer"
+    r"|Sawing|Motor|Train|Rail|Lawn mower|Idling|Boat|Truck|Car\b|Bus\b|Mechanical fan|Tools"
+    r"|Sewing machine|[A-Z][\w ()]*engine|Engine)[^;]*? ([01]\.\d+)(?:;|$)"
+)
+"""A class of AudioSet that is a machine, and its score, in ``audioset_tags``."""
+
 
 def read_manifest(path: Path) -> list[Clip]:
     """Read the clips of a manifest, paths relative to its folder.
 
     The columns ``path``, ``recording`` and ``class`` must be there; ``sub_label``, ``source``,
-    ``duration_s``, ``use``, ``fold``, ``license``, ``license_checked`` and ``attribution`` may be.
+    ``duration_s``, ``use``, ``fold``, ``license``, ``license_checked``, ``attribution`` and
+    ``audioset_tags`` (``Name 0.77; Other 0.46``) may be.
     Rows that `training.dataset.rules` knows to be wrong are left out or relabelled. Files are
     not opened. Raises `DataError` naming the line.
     """
@@ -85,4 +94,5 @@ def _clip(manifest: Path, line: int, row: dict[str, str | None]) -> Clip:
         license=field("license"),
         license_checked=field("license_checked"),
         attribution=field("attribution"),
+        machine_like=max(map(float, _MACHINE.findall(field("audioset_tags"))), default=0.0),
     )
