@@ -23,7 +23,7 @@ _KIND_SHARE = 10
 _WHOLE_S = 4.0
 """A shorter recording counts by its length: half a second, looped, is soon known by heart."""
 
-_HARD = 5.0
+_HARD = 1.5
 """What sounds wholly like a machine and is none is drawn 1 + this many times as often."""
 
 _NEGATIVES = ("background", "other")

@@ -21,7 +21,7 @@ def build(
     frames: int,
     classes: int,
     *,
-    gain_control: str = "contrast",
+    gain_control: str = "half_median",
     weights: Path | None,
     dropout: float = 0.3,
 ) -> Any:

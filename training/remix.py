@@ -23,6 +23,12 @@ _BED_DB = (-20.0, 0.0)
 _MORE_DB = (-25.0, -6.0)
 """The same for what came mixed, and would drown."""
 
+_SILENT_SHARE = 0.04
+_SILENT_DB = (-99.0, -70.0)
+"""Share of ambiences that are next to nothing, and their level: files padded with silence."""
+
+_OVER_SILENCE_DB = (10.0, 70.0)
+
 _SECOND_DISTRACTOR = 0.3
 _DISTRACTOR_DB = (-12.0, 6.0)
 _ALONE = 0.2
@@ -92,13 +98,17 @@ class Remix:
             event = _sum(event, other + np.float32(rng.uniform(*_DISTRACTOR_DB)))
         elif rng.random() < 0.5:
             event = np.roll(event, rng.integers(event.shape[1]), axis=1)
-        snr_db = rng.uniform(*self._recipe.snr_db_of(label))
+        silent = bed.max() <= _SILENT_DB[1]
+        snr_db = rng.uniform(*(_OVER_SILENCE_DB if silent else self._recipe.snr_db_of(label)))
         envelope_db, span = _envelope(event.shape[1], self._recipe.partial, rng)
         ratio = self._power(event[:, span]) / max(self._power(bed[:, span]), 1e-12)
         gain_db = snr_db - 10.0 * np.log10(max(ratio, 1e-12))
         return _sum(bed, event + np.float32(gain_db) + envelope_db), target(label, snr_db)
 
     def _bed(self, rng: np.random.Generator) -> Floats:
+        if rng.random() < _SILENT_SHARE:
+            level_db = np.float32(rng.uniform(*_SILENT_DB))
+            return np.full(self._examples.log_mel.shape[1:], level_db, np.float32)
         bed: Floats = self._examples.log_mel[rng.choice(self._beds)].astype(np.float32)
         return bed
 

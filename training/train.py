@@ -34,8 +34,8 @@ _HEAD_EXAMPLES = 2000
 class TrainingSettings:
     """Everything that shapes the network besides its examples."""
 
-    gain_control: str = "contrast"
-    epochs: int = 6
+    gain_control: str = "half_median"
+    epochs: int = 11
     head_learning_rate: float = 2e-3
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4

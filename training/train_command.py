@@ -24,7 +24,7 @@ from training.soundscape import LABELS, Recipe
 from training.train import FRONT_ENDS, TrainingSettings, some_windows, train
 
 _VALIDATION_SHARE = 0.15
-_VALIDATION_EXAMPLES = 2000
+_VALIDATION_EXAMPLES = 1000
 _CALIBRATION_WINDOWS = 512
 SEED = 1
 
@@ -40,14 +40,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="MobileNetV2's ImageNet weights without the top; default: those beside the "
         "recordings, else Keras' own download",
     )
-    parser.add_argument("--examples", type=int, default=14000, help="mixed windows")
+    parser.add_argument("--examples", type=int, default=14000, help="windows to remix")
     parser.add_argument("--epochs", type=int, default=TrainingSettings().epochs)
     parser.add_argument("--folds", type=int, default=3, help="parts of the cross-validation")
     parser.add_argument(
         "--fold", type=int, help="hold this part out, from 1; default: train on everything"
     )
     parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="long")
-    parser.add_argument("--gain-control", choices=GAIN_CONTROLS, default="contrast")
+    parser.add_argument(
+        "--gain-control", choices=GAIN_CONTROLS, default=TrainingSettings().gain_control
+    )
     parser.add_argument("--first-trained-block", type=int, default=3)
     parser.add_argument(
         "--synthetic-engine",

@@ -24,8 +24,11 @@ _M_OF_N_S = ((1.0, 1.0), (2.0, 3.0), (3.0, 5.0), (4.0, 8.0))
 _OFF_SHARE = 0.6
 """Off-threshold over on-threshold: wide enough that a fading engine is one event, not five."""
 
-_SECONDS_PER_EVENT = 60.0
-"""What a faster alert is worth: rules that alert a minute sooner may miss one event more."""
+_PROMPT_S = 4.0
+"""An alert within this time of the first sound is soon enough."""
+
+_RECALL_PER_SECOND = 0.02
+"""What each further second costs: of fifty events, one more may be missed for it."""
 
 _LOWEST, _HIGHEST = 0.005, 0.999
 """On-thresholds that are tried."""
@@ -86,9 +89,8 @@ def tune(
 
 
 def _worth(choice: Choice) -> float:
-    latency_s = _SECONDS_PER_EVENT if np.isnan(choice.latency_s) else choice.latency_s
-    # One event in sixty against a minute: the streams are an hour long, one event a minute.
-    return choice.recall - latency_s / _SECONDS_PER_EVENT / 60.0
+    late_s = 0.0 if np.isnan(choice.latency_s) else max(0.0, choice.latency_s - _PROMPT_S)
+    return choice.recall - _RECALL_PER_SECOND * late_s
 
 
 def _choose(

@@ -91,7 +91,7 @@ def librosa_and_keras() -> Hear:
     spec = read_model(PACKAGED).spec
     shape = (spec.n_mels, spec.window_frames)
     log_mel = keras.Input(shape)
-    picture = gain_control_layer("contrast", spec.n_mels)(log_mel)
+    picture = gain_control_layer(TrainingSettings().gain_control, spec.n_mels)(log_mel)
     trunk = keras.applications.MobileNetV2((*shape, 3), include_top=False, weights=None)
     pooled = keras.layers.GlobalAveragePooling2D()(trunk(picture))
     scores = keras.layers.Dense(len(spec.labels), activation="softmax")(pooled)
