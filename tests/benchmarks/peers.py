@@ -87,6 +87,7 @@ def librosa_and_keras() -> Hear:
 
     from rainwatchd.model_file import PACKAGED, read_model
     from training.model import gain_control_layer
+    from training.train import TrainingSettings
 
     spec = read_model(PACKAGED).spec
     shape = (spec.n_mels, spec.window_frames)

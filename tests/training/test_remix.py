@@ -57,7 +57,8 @@ def test_a_fainter_draw_leaves_less_of_the_event(examples: Examples) -> None:
     def excess_db(snr_db: float) -> float:
         recipe = replace(Recipe(), snr_db=(snr_db, snr_db), **PLAIN)
         log_mel, target = Remix(examples, MEL, recipe).batch(saws, np.random.default_rng(3))
-        assert (target[:, 1] < 1.0).all() == (snr_db < -10.0)
+        # A few stand over silence, where nothing is faint.
+        assert (target[:, 1].mean() < 0.8) == (snr_db < -10.0)
         return float(np.mean(log_mel))
 
     assert excess_db(20.0) > excess_db(0.0) + 5.0 > excess_db(-18.0) + 5.0
