@@ -34,7 +34,7 @@ class Variant:
 
 VARIANTS = {
     "as shipped": Variant(),
-    "half of the medians taken off": Variant(settings=TrainingSettings(gain_control="half_median")),
+    "contrast to three medians": Variant(settings=TrainingSettings(gain_control="contrast")),
     "window maximum": Variant(settings=TrainingSettings(gain_control="window_maximum")),
     "PCEN": Variant(settings=TrainingSettings(gain_control="pcen")),
     "no procedural engines": Variant(recipe=Recipe(synthetic_engine=0.0, synthetic_chainsaw=0.0)),
