@@ -14,8 +14,8 @@ from training.examples import Examples, make_examples
 from training.library import default_data
 from training.remix import Remix
 from training.soundscape import LABELS, Recipe
-from training.train import FRONT_ENDS, TrainingSettings, train
-from training.train_command import SEED, default_weights, divide
+from training.train import EXAMPLE_S, FRONT_ENDS, TrainingSettings, train
+from training.train_command import SEED, default_weights, divide, real_only
 
 _FALSE_SHARE = 0.01
 """Share of background windows that may score higher, where recall is read off."""
@@ -27,7 +27,7 @@ _FAINT_DB = (-15.0, -5.0)
 class Variant:
     """One way to build the network; what is not named is as shipped."""
 
-    front_end: str = "long"
+    front_end: str = "short"
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     recipe: Recipe = field(default_factory=Recipe)
 
@@ -38,9 +38,9 @@ VARIANTS = {
     "window maximum": Variant(settings=TrainingSettings(gain_control="window_maximum")),
     "PCEN": Variant(settings=TrainingSettings(gain_control="pcen")),
     "no procedural engines": Variant(recipe=Recipe(synthetic_engine=0.0, synthetic_chainsaw=0.0)),
-    "1024-point transform, 96 bands to 5 kHz, 128 frames": Variant("fine"),
+    "1024-point transform, 96 bands to 5 kHz, 64 frames": Variant("fine"),
     "64 bands to 4 kHz": Variant("coarse"),
-    "window of 2 s": Variant("short"),
+    "window of 4 s": Variant("long"),
     "band to 8 kHz": Variant("wide"),
     "pretrained blocks frozen up to the last": Variant(
         settings=TrainingSettings(first_trained_block=17)
@@ -79,15 +79,21 @@ def command(options: argparse.Namespace) -> None:
         mel, window_s = FRONT_ENDS[variant.front_end]
         frames = mel.frames_in(window_s)
         recipe = variant.recipe
-        real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0, ready=1.0)
+        real = real_only(recipe, mel.samples_in(frames))
         folder = options.out / "examples"
         examples = make_examples(
-            folder, training, mel, frames, recipe, count=options.examples, seed=SEED
+            folder,
+            training,
+            mel,
+            mel.frames_in(EXAMPLE_S),
+            recipe,
+            count=options.examples,
+            seed=SEED,
         )
         windows = make_examples(folder, held_out, mel, frames, real, count=1500, seed=SEED + 2)
         settings = replace(variant.settings, epochs=options.epochs, seed=SEED)
         home = options.out / f"{digest(training)[:8]}-{list(VARIANTS).index(name)}"
-        remix = Remix(examples, mel, recipe)
+        remix = Remix(examples, mel, recipe, frames)
         network = train(remix, windows, settings, weights=options.weights, home=home)
         scores = network.predict(windows.log_mel.astype(np.float32), batch_size=64, verbose=0)
         outcomes.append(_outcome(name, scores, windows))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rainwatchd.features import FLOOR_DB, Floats, MelSpec, band_edges_hz
-from training.examples import Examples
+from training.examples import Examples, Halves
 from training.snr import BAND_HZ
 from training.soundscape import LABELS, Recipe, target
 
@@ -50,7 +50,8 @@ _MASK_SHARE = 0.5
 class Remix:
     """Draws training windows; the same generator state gives the same windows."""
 
-    def __init__(self, examples: Examples, mel: MelSpec, recipe: Recipe) -> None:
+    def __init__(self, examples: Examples, mel: MelSpec, recipe: Recipe, frames: int) -> None:
+        """`frames` is a window's length; examples are longer, and cut at random."""
         edge_hz = band_edges_hz(mel)
         self._centre_hz = edge_hz[1:-1]
         # A Slaney band is a triangle of unit area: its power is its value times half its width.
@@ -58,6 +59,7 @@ class Remix:
         self._width = ((edge_hz[2:] - edge_hz[:-2]) / 2.0 * inside).astype(np.float32)
         self._examples = examples
         self._recipe = recipe
+        self._frames = frames
         label = examples.target.argmax(axis=1)
         loud = examples.event.max(axis=(1, 2)) > FLOOR_DB
         self._label = np.where(examples.apart, label, -1)
@@ -78,7 +80,7 @@ class Remix:
         if self._examples.apart[index]:
             window, wanted = self._mixed(index, rng)
         else:
-            window = self._examples.log_mel[index].astype(np.float32)
+            window = self._cut(self._examples.log_mel[index], rng)
             wanted = self._examples.target[index]
             if rng.random() < _BED_SHARE:
                 window = _add(window, self._bed(rng), rng.uniform(*_MORE_DB))
@@ -90,11 +92,11 @@ class Remix:
         if rng.random() < _BED_SHARE:
             bed = _add(bed, self._bed(rng), rng.uniform(*_BED_DB))
         label = LABELS[self._label[index]]
-        event = self._examples.event[index].astype(np.float32)
+        event = self._cut(self._examples.event[index], rng)
         if event.max() <= FLOOR_DB or (label == "background" and rng.random() < _ALONE):
             return bed, target("background", 0.0)
         if label == "background" and rng.random() < _SECOND_DISTRACTOR:
-            other = self._examples.event[rng.choice(self._distractors)].astype(np.float32)
+            other = self._cut(self._examples.event[rng.choice(self._distractors)], rng)
             event = _sum(event, other + np.float32(rng.uniform(*_DISTRACTOR_DB)))
         elif rng.random() < 0.5:
             event = np.roll(event, rng.integers(event.shape[1]), axis=1)
@@ -108,9 +110,12 @@ class Remix:
     def _bed(self, rng: np.random.Generator) -> Floats:
         if rng.random() < _SILENT_SHARE:
             level_db = np.float32(rng.uniform(*_SILENT_DB))
-            return np.full(self._examples.log_mel.shape[1:], level_db, np.float32)
-        bed: Floats = self._examples.log_mel[rng.choice(self._beds)].astype(np.float32)
-        return bed
+            return np.full((self._centre_hz.size, self._frames), level_db, np.float32)
+        return self._cut(self._examples.log_mel[rng.choice(self._beds)], rng)
+
+    def _cut(self, example: Halves, rng: np.random.Generator) -> Floats:
+        first = int(rng.integers(example.shape[1] - self._frames + 1))
+        return example[:, first : first + self._frames].astype(np.float32)
 
     def _power(self, log_mel: Floats) -> float:
         """Mean power in the band where ratios are taken."""

@@ -17,13 +17,16 @@ from training.model import build, prepare_fine_tuning
 from training.remix import Remix
 
 FRONT_ENDS: Mapping[str, tuple[MelSpec, float]] = {
-    "fine": (MelSpec(16000, 1024, 500, 96, 40.0, 5000.0), 4.0),
+    "fine": (MelSpec(16000, 1024, 500, 96, 40.0, 5000.0), 2.0),
     "long": (MelSpec(16000, 2048, 1000, 128, 40.0, 4000.0), 4.0),
-    "coarse": (MelSpec(16000, 2048, 1000, 64, 40.0, 4000.0), 4.0),
+    "coarse": (MelSpec(16000, 2048, 1000, 64, 40.0, 4000.0), 2.0),
     "short": (MelSpec(16000, 2048, 1000, 128, 40.0, 4000.0), 2.0),
-    "wide": (MelSpec(16000, 2048, 1000, 128, 40.0, 8000.0), 4.0),
+    "wide": (MelSpec(16000, 2048, 1000, 128, 40.0, 8000.0), 2.0),
 }
 """Front-ends that were compared, each with its window in seconds; see the model card."""
+
+EXAMPLE_S = 4.0
+"""Length of an example, of which windows are cut: what `Recipe.length` holds."""
 
 _CALIBRATION_EXAMPLES = 256
 
@@ -35,7 +38,7 @@ class TrainingSettings:
     """Everything that shapes the network besides its examples."""
 
     gain_control: str = "half_median"
-    epochs: int = 11
+    epochs: int = 10
     head_learning_rate: float = 2e-3
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4

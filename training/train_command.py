@@ -21,7 +21,7 @@ from training.model import GAIN_CONTROLS
 from training.remix import Remix
 from training.scoring import HeldOut
 from training.soundscape import LABELS, Recipe
-from training.train import FRONT_ENDS, TrainingSettings, some_windows, train
+from training.train import EXAMPLE_S, FRONT_ENDS, TrainingSettings, some_windows, train
 
 _VALIDATION_SHARE = 0.15
 _VALIDATION_EXAMPLES = 1000
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fold", type=int, help="hold this part out, from 1; default: train on everything"
     )
-    parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="long")
+    parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="short")
     parser.add_argument(
         "--gain-control", choices=GAIN_CONTROLS, default=TrainingSettings().gain_control
     )
@@ -68,10 +68,9 @@ def command(options: argparse.Namespace) -> None:
     recipe = Recipe(rate_hz=mel.sample_rate_hz, synthetic_engine=options.synthetic_engine)
     mixed = options.out / "examples"
     examples = make_examples(
-        mixed, training, mel, frames, recipe, count=options.examples, seed=SEED
+        mixed, training, mel, mel.frames_in(EXAMPLE_S), recipe, count=options.examples, seed=SEED
     )
-    # What is made up is for training alone: held-out windows are mixed from real recordings.
-    real = replace(recipe, synthetic_engine=0.0, synthetic_chainsaw=0.0, ready=1.0)
+    real = real_only(recipe, mel.samples_in(frames))
     unseen = make_examples(
         mixed,
         validation,
@@ -88,7 +87,7 @@ def command(options: argparse.Namespace) -> None:
         seed=SEED,
     )
     _claim(options.out, recipe, settings, digest(training), len(examples.log_mel))
-    remix = Remix(examples, mel, recipe)
+    remix = Remix(examples, mel, recipe, frames)
     network = train(remix, unseen, settings, weights=options.weights, home=options.out)
     part = options.out / "part.onnx"
     export_onnx(network, part)
@@ -130,6 +129,11 @@ def default_weights() -> Path | None:
     """Return the ImageNet weights beside the recordings; None where there are none."""
     folder = default_data().parents[1] / "weights"
     return next(iter(sorted(folder.glob("mobilenet_v2*.h5"))), None)
+
+
+def real_only(recipe: Recipe, length: int) -> Recipe:
+    """Return the recipe for held-out windows: real recordings, mixed as sound, `length` samples."""
+    return replace(recipe, length=length, synthetic_engine=0.0, synthetic_chainsaw=0.0, ready=1.0)
 
 
 def divide(

@@ -32,7 +32,7 @@ def _all(examples: Examples) -> np.ndarray:
 
 
 def test_one_generator_state_gives_the_same_windows(examples: Examples) -> None:
-    remix = Remix(examples, MEL, Recipe())
+    remix = Remix(examples, MEL, Recipe(), FRAMES)
     first, again = (remix.batch(_all(examples), np.random.default_rng(4)) for _ in range(2))
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
@@ -40,8 +40,17 @@ def test_one_generator_state_gives_the_same_windows(examples: Examples) -> None:
     assert not np.array_equal(first[0], other)
 
 
+def test_windows_are_cut_from_anywhere_in_an_example(examples: Examples) -> None:
+    still = replace(Recipe(), **PLAIN)
+    remix = Remix(examples, MEL, still, FRAMES // 2)
+    ready = np.flatnonzero(~examples.apart)[:1]
+    drawn = [remix.batch(ready, np.random.default_rng(seed))[0] for seed in range(4)]
+    assert {window.shape for window in drawn} == {(1, 64, FRAMES // 2)}
+    assert not np.array_equal(drawn[0], drawn[1])
+
+
 def test_every_window_is_finite_and_every_target_sums_to_one(examples: Examples) -> None:
-    remix = Remix(examples, MEL, Recipe())
+    remix = Remix(examples, MEL, Recipe(), FRAMES)
     log_mel, target = remix.batch(_all(examples), np.random.default_rng(1))
     assert log_mel.shape == (60, 64, FRAMES)
     assert log_mel.dtype == np.float32
@@ -56,7 +65,7 @@ def test_a_fainter_draw_leaves_less_of_the_event(examples: Examples) -> None:
 
     def excess_db(snr_db: float) -> float:
         recipe = replace(Recipe(), snr_db=(snr_db, snr_db), **PLAIN)
-        log_mel, target = Remix(examples, MEL, recipe).batch(saws, np.random.default_rng(3))
+        log_mel, target = Remix(examples, MEL, recipe, FRAMES).batch(saws, np.random.default_rng(3))
         # A few stand over silence, where nothing is faint.
         assert (target[:, 1].mean() < 0.8) == (snr_db < -10.0)
         return float(np.mean(log_mel))
@@ -81,7 +90,7 @@ def test_adding_powers_is_close_to_adding_sound() -> None:
     for snr_db in (-6.0, 0.0, 12.0):
         gain = np.float32(gain_for(event, bed, snr_db, 16000))
         as_sound = _log_mel(bed + gain * event).mean(axis=1)
-        remix = Remix(examples, MEL, Recipe(snr_db=(snr_db, snr_db), partial=0.0))
+        remix = Remix(examples, MEL, Recipe(snr_db=(snr_db, snr_db), partial=0.0), FRAMES)
         drawn = [remix.batch(np.array([0]), np.random.default_rng(n))[0][0] for n in range(60)]
         # The median over draws takes the microphone's response, the noise and the masks out.
         ours = np.median([window.mean(axis=1) - window.mean() for window in drawn], axis=0)
