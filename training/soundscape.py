@@ -60,7 +60,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Layers:
-    """One example before it is mixed; each with an effective value of 0.03."""
+    """One example before it is mixed; each with a root mean square of 0.03."""
 
     bed: Floats
     """Ambience, shape ``(length,)``."""

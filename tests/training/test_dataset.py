@@ -66,6 +66,22 @@ def test_manifest(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("tags", "machine_like"),
+    [
+        ("Bird 0.77; Animal 0.75", 0.0),
+        ("Animal 0.49; Fixed-wing aircraft, airplane 0.41; Vehicle 0.31", 0.41),
+        ("Light engine (high frequency) 0.53; Chainsaw 0.50", 0.53),
+        ("Carnatic music 0.90; Busy signal 0.80", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_tags_say_how_much_a_clip_sounds_like_a_machine(tmp_path, tags, machine_like):
+    head = "path,recording,class,audioset_tags"
+    (clip,) = read(manifest(tmp_path, f'a.wav,a,background,"{tags}"', head=head))
+    assert clip.machine_like == machine_like
+
+
 def test_known_mistakes_are_left_out_or_relabelled(tmp_path):
     street, jet = next(iter(LEFT_OUT)), next(iter(RELABELLED))
     path = manifest(tmp_path, f"{street},street,other", f"{jet},jet,engine", "a.wav,a,engine")
