@@ -77,6 +77,7 @@ model: $(VENV)/test.stamp
 		--folds $(FOLDS) --data $(SHARED)/data/manifest.csv --false-alarms 0
 	install -m 644 build/final/model.onnx rainwatchd/models/rainwatch.onnx
 	install -m 644 build/final/model-fp32.onnx rainwatchd/models/rainwatch-fp32.onnx
+	install -m 644 build/final/model.json rainwatchd/models/rainwatch.json
 	$(BIN)/python -m training evaluate rainwatchd/models/rainwatch.onnx --folds $(FOLDS) \
 		--data $(SHARED)/data/manifest.csv --baselines training/baselines/results.json \
 		--notes training/notes.md
