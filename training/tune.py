@@ -21,6 +21,11 @@ _SPANS_S = (1.0, 2.0, 3.0, 5.0, 8.0)
 _M_OF_N_S = ((1.0, 1.0), (2.0, 3.0), (3.0, 5.0), (4.0, 8.0))
 """Time above the on-threshold within a span that starts an event."""
 
+_LASTING_S = ((4.0, 8.0),)
+"""What ships asks for four seconds of eight: a ranger minds two seconds less than an alarm for
+nothing, and ambience never runs out of short sounds that a validation does not hold. Rainforest
+Connection asks for four windows in a minute."""
+
 _OFF_SHARE = 0.6
 """Off-threshold over on-threshold: wide enough that a fading engine is one event, not five."""
 
@@ -56,18 +61,22 @@ def tune_all(suite: Suite, false_alarms: int = 1) -> dict[str, Choice]:
     """Choose a rule for each class that raises alerts and that the listener knows."""
     labels = suite.ambience[0].labels
     choices = {
-        label: tune(label, suite.of(label), suite.ambience, false_alarms)
+        label: tune(label, suite.of(label), suite.ambience, false_alarms, _LASTING_S)
         for label in LOGGING
         if label in labels and suite.of(label)
     }
     if "storm" in labels:
         allowed = round(_STORMS_PER_HOUR * suite.ambience_h)
-        choices["storm"] = tune("storm", suite.ambience, suite.ambience, allowed)
+        choices["storm"] = tune("storm", suite.ambience, suite.ambience, allowed, _LASTING_S)
     return choices
 
 
 def tune(
-    label: str, events: Sequence[Scored], ambience: Sequence[Scored], false_alarms: int = 1
+    label: str,
+    events: Sequence[Scored],
+    ambience: Sequence[Scored],
+    false_alarms: int = 1,
+    m_of_n_s: Sequence[tuple[float, float]] = _M_OF_N_S,
 ) -> Choice:
     """Return the rule that finds most events of `label` with at most `false_alarms` in `ambience`.
 
@@ -83,7 +92,7 @@ def tune(
             false_alarms,
             DecisionRule(span_s=span_s, min_positive_s=m_s, within_s=n_s),
         )
-        for span_s, (m_s, n_s) in product(_SPANS_S, _M_OF_N_S)
+        for span_s, (m_s, n_s) in product(_SPANS_S, m_of_n_s)
     ]
     return max(choices, key=lambda choice: (choice.false_alarms <= false_alarms, _worth(choice)))
 
