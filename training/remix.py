@@ -1,6 +1,6 @@
 """New windows from the layers of old ones: other company, another ratio, another microphone.
 
-All of it in the log-mel domain, where a window costs a hundredth of what mixing sound does, so
+All of it in the log-mel domain, where a window costs a twentieth of what mixing sound does, so
 that no two epochs hear the same window. Powers add: 10 log10(10^(a/10) + 10^(b/10)).
 """
 
@@ -60,11 +60,10 @@ class Remix:
         self._examples = examples
         self._recipe = recipe
         self._frames = frames
-        label = examples.target.argmax(axis=1)
         loud = examples.event.max(axis=(1, 2)) > FLOOR_DB
-        self._label = np.where(examples.apart, label, -1)
+        self._label = examples.target.argmax(axis=1)
         self._beds = np.flatnonzero(examples.apart)
-        self._distractors = np.flatnonzero(examples.apart & loud & (label == 0))
+        self._distractors = np.flatnonzero(examples.apart & loud & (self._label == 0))
 
     def __len__(self) -> int:
         """Return the number of examples to choose from."""
