@@ -17,7 +17,7 @@ SETTINGS := pyproject.toml .ci/constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint .ci/constraints.txt
 TEST_PACKAGES := espeak-ng g++ libasound2-plugins libmagic1 libportaudio2 mosquitto \
-	mosquitto-clients openssl pulseaudio pulseaudio-utils sox systemd
+	mosquitto-clients openssl procps pulseaudio pulseaudio-utils sox systemd
 
 # The library writes telemetry files into the user's cache folder otherwise.
 export ORT_DISABLE_TELEMETRY = 1

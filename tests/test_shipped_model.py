@@ -17,6 +17,7 @@ from training.scoring import DaemonListener, Scored, score
 from training.streams import event_streams
 
 RECORDINGS = Path(__file__).parent / "recordings"
+HALF_A_POINT = 0.005
 RATIOS_DB = {"chainsaw": (0.0, -10.0), "engine": (10.0, 0.0)}
 
 
@@ -39,7 +40,7 @@ def _of_one(scored: Scored, first: int) -> Scored:
 
 
 @pytest.mark.slow
-def test_int8_finds_the_events_that_fp32_finds() -> None:
+def test_int8_is_within_half_a_point_of_fp32_at_the_working_point() -> None:
     twins = _Twins()
     listener = DaemonListener(twins, "both")
     clips = read(RECORDINGS)
@@ -49,7 +50,7 @@ def test_int8_finds_the_events_that_fp32_finds() -> None:
     for label, ratios_db in RATIOS_DB.items():
         events = [clip for clip in clips if clip.label == label]
         streams = event_streams(
-            events, beds, ratios_db=ratios_db, slots=12, rate_hz=listener.rate_hz, seed=5
+            events, beds, ratios_db=ratios_db, slots=50, rate_hz=listener.rate_hz, seed=5
         )
         for stream in streams.values():
             both = score(listener, stream)
@@ -60,6 +61,5 @@ def test_int8_finds_the_events_that_fp32_finds() -> None:
                 matched = match(stream.truth, made, stream.duration_s)
                 mine += [finding.latency_s is not None for finding in matched.findings]
     assert 0.3 < np.mean(found[1]) < 1.0
-    # Half a point of recall is less than one event here, so not one may be lost or gained net.
-    assert sum(found[0]) == sum(found[1])
+    assert abs(np.mean(found[0]) - np.mean(found[1])) <= HALF_A_POINT
     assert np.mean(differences) < 0.02
