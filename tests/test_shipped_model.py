@@ -1,4 +1,4 @@
-"""The int8 model that ships finds what its fp32 twin finds."""
+"""The int8 model that ships loses nothing to its fp32 twin."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _of_one(scored: Scored, first: int) -> Scored:
 
 
 @pytest.mark.slow
-def test_int8_is_within_half_a_point_of_fp32_at_the_working_point() -> None:
+def test_int8_loses_at_most_half_a_point_of_recall_to_fp32_at_the_working_point() -> None:
     twins = _Twins()
     listener = DaemonListener(twins, "both")
     clips = read(RECORDINGS)
@@ -61,5 +61,5 @@ def test_int8_is_within_half_a_point_of_fp32_at_the_working_point() -> None:
                 matched = match(stream.truth, made, stream.duration_s)
                 mine += [finding.latency_s is not None for finding in matched.findings]
     assert 0.3 < np.mean(found[1]) < 1.0
-    assert abs(np.mean(found[0]) - np.mean(found[1])) <= HALF_A_POINT
+    assert np.mean(found[0]) >= np.mean(found[1]) - HALF_A_POINT
     assert np.mean(differences) < 0.02
