@@ -33,6 +33,7 @@ from rainwatchd.features import FLOOR_DB
 from rainwatchd.model_file import PACKAGED
 from rainwatchd.mqtt import MqttOptions
 from rainwatchd.signals import Signals
+from tests.benchmarks.descriptors import Descriptors
 from tests.benchmarks.hear import FOREST, LIBROSA_RATE_HZ, WINDOW_S, least_ms, librosa_mel
 from tests.broker import Broker, Subscriber, running
 from tests.live import LiveDaemon
@@ -123,7 +124,7 @@ def soak(folder: Path, model: Path, broker: Broker, duration_s: float) -> list[s
         began_s, cpu_s = time.monotonic(), sum(process.cpu_times()[:2])
         at_s: list[float] = []
         memory_mb: list[float] = []
-        descriptors: set[int] = set()
+        descriptors = Descriptors(process.pid)
         # In turns with the daemon, so that a busy machine slows both.
         librosa = librosa_mel(five_seconds())
         librosa_ms: list[float] = []
@@ -133,7 +134,7 @@ def soak(folder: Path, model: Path, broker: Broker, duration_s: float) -> list[s
                 if passed_s > min(WARM_UP_S, duration_s / 2):
                     at_s.append(passed_s)
                     memory_mb.append(process.memory_info().rss / 2**20)
-                    descriptors.add(process.num_fds())
+                    descriptors.look()
                 librosa_ms += least_ms([librosa], 1)
                 time.sleep(SAMPLE_S)
         heard_s = time.monotonic() - began_s
@@ -160,7 +161,7 @@ def soak(folder: Path, model: Path, broker: Broker, duration_s: float) -> list[s
         f"| latency of scores, s | {health['latency_s']} | |",
         f"| peak memory, MB | {peak_mb:.1f} | 130 |",
         f"| memory growth after {WARM_UP_S / 60:.0f} minutes, MB an hour | {growth} | 1 |",
-        f"| file descriptors | {' or '.join(map(str, sorted(descriptors)))} | constant |",
+        f"| file descriptors | {descriptors} | constant |",
         f"| processor a second of sound, ms | {cpu_ms:.2f} | |",
         f"| of it beyond {windows:g} inferences of {inference_ms:.2f} ms, ms | {rest_ms:.2f} "
         f"| {np.mean(librosa_ms):.2f}: one librosa mel of {WINDOW_S} s |",
@@ -186,7 +187,7 @@ class EndlessSound:
         self._minute = minute_long.astype(np.float32)
         self.at_s: list[float] = []
         self.memory_mb: list[float] = []
-        self.descriptors: set[int] = set()
+        self.descriptors = Descriptors(os.getpid())
 
     def open(self) -> None:
         """Nothing is to be opened."""
@@ -201,10 +202,9 @@ class EndlessSound:
         self._heard += _BLOCK
         heard_s = self._heard / SOURCE_RATE_HZ
         if self._heard % (60 * SOURCE_RATE_HZ) == 0 and heard_s > WARM_UP_S:
-            process = psutil.Process()
             self.at_s.append(heard_s)
-            self.memory_mb.append(process.memory_info().rss / 2**20)
-            self.descriptors.add(process.num_fds())
+            self.memory_mb.append(psutil.Process().memory_info().rss / 2**20)
+            self.descriptors.look()
         self._signals.stop = self._heard >= self._left
         return True
 
@@ -227,7 +227,7 @@ def hours_of_sound(folder: Path, model: Path, port: int, hours: float) -> list[s
     return [
         f"| hours of sound | {hours:g}, in {took_s:.0f} s | |",
         f"| memory growth, MB an hour | {growth:.2f} | 1 |",
-        f"| file descriptors | {min(sound.descriptors)} to {max(sound.descriptors)} | constant |",
+        f"| file descriptors | {sound.descriptors} | constant |",
     ]
 
 
