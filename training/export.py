@@ -70,9 +70,7 @@ def quantise(source: Path, target: Path, windows: Floats) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        nodes = onnx.load(prepared).graph.node
-        convolutions = [i for i, node in enumerate(nodes) if node.op_type == "Conv"]
-        outside = [node.name for node in nodes[: convolutions[_FLOAT_CONVOLUTIONS]]]
+        outside = _first_blocks(onnx.load(prepared).graph)
         quantize_static(
             str(prepared),
             str(target),
@@ -85,6 +83,21 @@ def quantise(source: Path, target: Path, windows: Floats) -> None:
             op_types_to_quantize=["Conv", "Add"],
             nodes_to_exclude=outside,
         )
+
+
+def _first_blocks(graph: Any) -> list[str]:
+    """Return the names of the nodes before each network's convolution `_FLOAT_CONVOLUTIONS`."""
+    filters = {tensor.name: tensor.dims for tensor in graph.initializer}
+    names = []
+    convolutions = 0
+    for node in graph.node:
+        if node.op_type == "Conv":
+            # Only a stem takes a picture, of three channels.
+            stem = filters[node.input[1]][1] == 3
+            convolutions = 1 if stem else convolutions + 1
+        if convolutions <= _FLOAT_CONVOLUTIONS:
+            names.append(node.name)
+    return names
 
 
 def describe(path: Path, spec: ModelSpec, reference: Floats) -> None:

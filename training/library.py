@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rainwatchd.features import Floats
 from training.dataset import Clip, load
+from training.looping import looped
 
 _SHORTEST_S = 0.4
 """Shorter clips give a buzz of the loop's own rate when they are looped."""
@@ -69,30 +70,14 @@ class Library:
             first = int(rng.integers(samples.size - wanted + 1))
             stretch: Floats = samples[first : first + wanted].astype(np.float32) / 32768.0
         else:
-            looped = samples.astype(np.float32) / 32768.0
-            stretch = loop(looped, wanted, int(rng.integers(samples.size)))
+            first = int(rng.integers(samples.size))
+            sound = samples.astype(np.float32) / 32768.0
+            stretch = looped([sound], first + wanted, 0.0, self.rate_hz)[first:]
         if speed == 1.0:
             return stretch[:length]
         at = np.arange(length) * speed
         faster: Floats = np.interp(at, np.arange(stretch.size), stretch).astype(np.float32)
         return faster
-
-
-def loop(samples: Floats, length: int, first: int = 0) -> Floats:
-    """Repeat `samples` to `length` without an audible seam, starting at sample `first`.
-
-    The last tenth (at most 0.25 s at 16 kHz) is laid over the beginning with equal power, so the
-    end of a turn runs into the start of the next.
-    """
-    overlap = min(samples.size // 10, 4000)
-    if overlap:
-        fade = np.sqrt(np.linspace(0.0, 1.0, overlap, dtype=np.float32))
-        turn = samples[: samples.size - overlap].copy()
-        turn[:overlap] = turn[:overlap] * fade + samples[-overlap:] * fade[::-1]
-    else:
-        turn = samples
-    repeated: Floats = np.take(turn, np.arange(first, first + length), mode="wrap")
-    return repeated
 
 
 def _weights(clips: Sequence[Clip]) -> NDArray[np.float64]:

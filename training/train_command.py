@@ -12,20 +12,30 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from rainwatchd.features import MelSpec
 from rainwatchd.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
 from training.dataset import Clip, DataError, digest, folds, read, split_by_recording
 from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
 from training.library import default_data
-from training.model import GAIN_CONTROLS
+from training.model import GAIN_CONTROLS, together
 from training.remix import Remix
 from training.scoring import HeldOut
 from training.soundscape import LABELS, Recipe
-from training.train import EXAMPLE_S, FRONT_ENDS, TrainingSettings, some_windows, train
+from training.train import (
+    EXAMPLE_S,
+    FRONT_ENDS,
+    WINDOWS_S,
+    TrainingSettings,
+    some_windows,
+    train,
+)
 
 _VALIDATION_SHARE = 0.15
 _VALIDATION_EXAMPLES = 1000
 _CALIBRATION_WINDOWS = 512
+_SHORTEST_S = 1.0
+"""MobileNetV2 halves time and bands five times, and wants something left."""
 SEED = 1
 
 
@@ -46,7 +56,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fold", type=int, help="hold this part out, from 1; default: train on everything"
     )
-    parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="short")
+    parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="standard")
+    parser.add_argument(
+        "--windows-s",
+        type=float,
+        nargs="+",
+        default=WINDOWS_S,
+        metavar="SECONDS",
+        help=f"lengths of the windows, at most {EXAMPLE_S:g}; a network for each, in one file",
+    )
     parser.add_argument(
         "--gain-control", choices=GAIN_CONTROLS, default=TrainingSettings().gain_control
     )
@@ -63,22 +81,12 @@ def command(options: argparse.Namespace) -> None:
     """Mix, train, export; the model file appears last."""
     clips = [clip for clip in read(options.data) if clip.use == "train"]
     training, validation, held_out = divide(clips, options.fold, options.folds)
-    mel, window_s = FRONT_ENDS[options.front_end]
-    frames = mel.frames_in(window_s)
+    windows_s = _lengths(options.windows_s)
+    mel = FRONT_ENDS[options.front_end]
     recipe = Recipe(rate_hz=mel.sample_rate_hz, synthetic_engine=options.synthetic_engine)
     mixed = options.out / "examples"
     examples = make_examples(
         mixed, training, mel, mel.frames_in(EXAMPLE_S), recipe, count=options.examples, seed=SEED
-    )
-    real = real_only(recipe, mel.samples_in(frames))
-    unseen = make_examples(
-        mixed,
-        validation,
-        mel,
-        frames,
-        real,
-        count=min(_VALIDATION_EXAMPLES, options.examples),
-        seed=SEED + 1,
     )
     settings = TrainingSettings(
         gain_control=options.gain_control,
@@ -87,8 +95,21 @@ def command(options: argparse.Namespace) -> None:
         seed=SEED,
     )
     _claim(options.out, recipe, settings, digest(training), len(examples.log_mel))
-    remix = Remix(examples, mel, recipe, frames)
-    network = train(remix, unseen, settings, weights=options.weights, home=options.out)
+    networks = []
+    for window_s in windows_s:
+        unseen = real_windows(
+            mixed,
+            validation,
+            mel,
+            recipe,
+            window_s,
+            count=min(_VALIDATION_EXAMPLES, options.examples),
+            seed=SEED + 1,
+        )
+        remix = Remix(examples, mel, recipe, mel.frames_in(window_s))
+        home = options.out / f"window-of-{window_s:g}-s"
+        networks.append(train(remix, unseen, settings, weights=options.weights, home=home))
+    network = together(networks)
     part = options.out / "part.onnx"
     export_onnx(network, part)
     scores = run(part, unseen.log_mel.astype(np.float32))
@@ -103,7 +124,7 @@ def command(options: argparse.Namespace) -> None:
         n_mels=mel.n_mels,
         fmin_hz=mel.fmin_hz,
         fmax_hz=mel.fmax_hz,
-        window_s=window_s,
+        window_s=windows_s[-1],
         step_s=1.0,
         decision={label: DecisionRule() for label in LABELS[1:]},
         training_data={
@@ -131,9 +152,37 @@ def default_weights() -> Path | None:
     return next(iter(sorted(folder.glob("mobilenet_v2*.h5"))), None)
 
 
-def real_only(recipe: Recipe, length: int) -> Recipe:
-    """Return the recipe for held-out windows: real recordings, mixed as sound, `length` samples."""
-    return replace(recipe, length=length, synthetic_engine=0.0, synthetic_chainsaw=0.0, ready=1.0)
+def real_windows(
+    folder: Path,
+    clips: Sequence[Clip],
+    mel: MelSpec,
+    recipe: Recipe,
+    window_s: float,
+    *,
+    count: int,
+    seed: int,
+) -> Examples:
+    """Return held-out windows: real recordings only, mixed as sound."""
+    frames = mel.frames_in(window_s)
+    real = replace(
+        recipe,
+        length=mel.samples_in(frames),
+        synthetic_engine=0.0,
+        synthetic_chainsaw=0.0,
+        ready=1.0,
+    )
+    return make_examples(folder, clips, mel, frames, real, count=count, seed=seed)
+
+
+def _lengths(windows_s: Sequence[float]) -> list[float]:
+    """Return the windows' lengths from shortest to longest, each once."""
+    lengths = sorted(set(windows_s))
+    if not all(_SHORTEST_S <= length <= EXAMPLE_S for length in lengths):
+        raise DataError(
+            f"--windows-s is {' '.join(f'{length:g}' for length in windows_s)}; "
+            f"allowed: {_SHORTEST_S:g} to {EXAMPLE_S:g}"
+        )
+    return lengths
 
 
 def divide(

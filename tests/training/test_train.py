@@ -15,6 +15,7 @@ import pytest
 
 from rainwatchd.features import MelSpec
 from tests.training.test_smoke import RECORDINGS, ROOT, _random_weights
+from training.__main__ import main
 from training.dataset import DataError, read
 from training.examples import make_examples
 from training.soundscape import Recipe
@@ -56,14 +57,24 @@ def test_a_fold_that_is_not_there_is_refused() -> None:
         divide(read(RECORDINGS), 4, 3)
 
 
+@pytest.mark.parametrize("windows_s", [["0.5"], ["2", "4.5"], ["nan"]])
+def test_windows_that_no_example_holds_are_refused(
+    tmp_path: Path, windows_s: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(tmp_path / "run"), "--data", str(RECORDINGS), "--windows-s"]
+    assert main([*command, *windows_s]) == 1
+    assert f"--windows-s is {' '.join(windows_s)}; allowed: 1 to 4" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     weights = _random_weights(tmp_path / "random.weights.h5")
     out = tmp_path / "run"
     command = [sys.executable, "-m", "training", "train", out, "--data", RECORDINGS]
-    command += ["--weights", weights, "--examples", "128", "--epochs", "3"]
+    command += ["--weights", weights, "--examples", "128", "--epochs", "3", "--windows-s", "2"]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    curves = out / "curves.csv"
+    curves = out / "window-of-2-s" / "curves.csv"
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
         deadline_s = time.monotonic() + 240.0
         while not _epochs(curves) and time.monotonic() < deadline_s:
