@@ -91,6 +91,8 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     # A spinning thread doubles the processor time of a small network.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # The arena saves a few percent of time and costs four megabytes for good.
+    options.enable_cpu_mem_arena = False
     options.log_severity_level = 4
     try:
         # The fallback would only try the same again, and says so on stdout.
