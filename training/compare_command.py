@@ -12,12 +12,12 @@ import numpy as np
 
 from training.dataset import digest, read
 from training.examples import Examples, make_examples
-from training.library import default_data
 from training.model import together
+from training.options import add_data, add_weights
 from training.remix import Remix
 from training.soundscape import LABELS, Recipe
 from training.train import EXAMPLE_S, FRONT_ENDS, WINDOWS_S, TrainingSettings, train
-from training.train_command import SEED, default_weights, divide, real_windows
+from training.train_command import SEED, divide, real_windows
 
 _FALSE_SHARE = 0.01
 """Share of background windows that may score higher, where recall is read off."""
@@ -67,8 +67,8 @@ class Outcome(msgspec.Struct, frozen=True):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("out", type=Path, help="folder for the runs and the table, table.md")
-    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
-    parser.add_argument("--weights", type=Path, default=default_weights())
+    add_data(parser)
+    add_weights(parser)
     parser.add_argument("--examples", type=int, default=4000, help="mixed windows for each")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))

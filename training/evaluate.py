@@ -14,8 +14,8 @@ from training.baselines.compare import best_row
 from training.card import Card, replace_text
 from training.dataset import DataError, read
 from training.figures import draw
-from training.library import default_data
-from training.suite import EVENTS, run, subjects
+from training.options import add_streams
+from training.suite import run, subjects
 from training.verdict import Row, judge
 
 _log = logging.getLogger(__name__)
@@ -24,21 +24,15 @@ _log = logging.getLogger(__name__)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("model", type=Path, help="ONNX file that the card is about")
-    parser.add_argument(
-        "--folds",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="MODEL",
-        help="models of a cross-validation, each with a JSON of its held-out recordings beside "
-        "it; they are measured, with the rules of the first model, so that all recordings count",
+    add_streams(
+        parser,
+        "models of a cross-validation, each with a JSON of its held-out recordings beside it; "
+        "they are measured, with the rules of the first model, so that all recordings count",
     )
-    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
     parser.add_argument("--out", type=Path, help="the card; default: beside the model, .md")
     parser.add_argument("--baselines", type=Path, help="JSON of `python -m training baselines`")
     parser.add_argument("--notes", type=Path, help="Markdown to put into the card as it is")
     parser.add_argument("--name", default="rainwatchd", help="the model's name in the table")
-    parser.add_argument("--events", type=int, default=EVENTS, help="events at each ratio")
 
 
 def command(options: argparse.Namespace) -> None:

@@ -17,8 +17,8 @@ from rainwatchd.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
 from training.dataset import Clip, DataError, digest, folds, read, split_by_recording
 from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
-from training.library import default_data
 from training.model import GAIN_CONTROLS, together
+from training.options import add_data, add_weights
 from training.remix import Remix
 from training.scoring import HeldOut
 from training.soundscape import LABELS, Recipe
@@ -42,14 +42,8 @@ SEED = 1
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("out", type=Path, help="folder for checkpoints, curves and model files")
-    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        default=default_weights(),
-        help="MobileNetV2's ImageNet weights without the top; default: those beside the "
-        "recordings, else Keras' own download",
-    )
+    add_data(parser)
+    add_weights(parser)
     parser.add_argument("--examples", type=int, default=14000, help="windows to remix")
     parser.add_argument("--epochs", type=int, default=TrainingSettings().epochs)
     parser.add_argument("--folds", type=int, default=3, help="parts of the cross-validation")
@@ -144,12 +138,6 @@ def command(options: argparse.Namespace) -> None:
         (options.out / name).with_suffix(".json").write_bytes(msgspec.json.encode(known))
         (options.out / built).rename(options.out / f"{name}.onnx")
     print(f"model: {options.out / 'model.onnx'}")
-
-
-def default_weights() -> Path | None:
-    """Return the ImageNet weights beside the recordings; None where there are none."""
-    folder = default_data().parents[1] / "weights"
-    return next(iter(sorted(folder.glob("mobilenet_v2*.h5"))), None)
 
 
 def real_windows(

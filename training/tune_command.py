@@ -11,8 +11,8 @@ import msgspec
 from rainwatchd.model_file import read_model
 from rainwatchd.model_spec import METADATA_KEY, DecisionRule, encode
 from training.dataset import read
-from training.library import default_data
-from training.suite import EVENTS, run, subjects
+from training.options import add_streams
+from training.suite import run, subjects
 from training.tune import tune_all
 
 
@@ -21,17 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models", type=Path, nargs="+", metavar="MODEL", help="ONNX files that get the rules"
     )
-    parser.add_argument(
-        "--folds",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="MODEL",
-        help="models of a cross-validation whose validation recordings are used, each with its "
-        "JSON beside it; default: the first model itself",
+    add_streams(
+        parser,
+        "models of a cross-validation whose validation recordings are used, each with its JSON "
+        "beside it; default: the first model itself",
     )
-    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
-    parser.add_argument("--events", type=int, default=EVENTS, help="events at each ratio")
     parser.add_argument(
         "--false-alarms", type=int, default=1, help="allowed for each class in all of the ambience"
     )

@@ -14,8 +14,9 @@ from training.baselines.yamnet import YamnetListener
 from training.card import replace_text
 from training.dataset import Clip, folds, read
 from training.library import default_data
+from training.options import add_streams, add_weights
 from training.scoring import Listener
-from training.suite import EVENTS, Subject, held_out_clips, run
+from training.suite import Subject, held_out_clips, run
 from training.verdict import Row
 
 _FOLDS = 3
@@ -24,25 +25,11 @@ _SEED = 1
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    weights = default_data().parents[1] / "weights"
+    yamnet = default_data().parents[1] / "weights" / "yamnet"
     parser.add_argument("out", type=Path, help="JSON to write, for `evaluate --baselines`")
-    parser.add_argument("--data", type=Path, default=default_data(), help="manifest or folder")
-    parser.add_argument(
-        "--folds",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="MODEL",
-        help="models whose JSON says what is held out; default: three folds of the data",
-    )
-    parser.add_argument("--yamnet", type=Path, default=weights / "yamnet", help="its folder")
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        default=weights / "mobilenet_v2_1.0_224_imagenet_no_top.weights.h5",
-        help="ImageNet weights of MobileNetV2 without the top",
-    )
-    parser.add_argument("--events", type=int, default=EVENTS, help="events at each ratio")
+    add_streams(parser, "models whose JSON says what is held out; default: three folds of the data")
+    parser.add_argument("--yamnet", type=Path, default=yamnet, help="its folder")
+    add_weights(parser)
 
 
 def command(options: argparse.Namespace) -> None:
