@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import zlib
 from pathlib import Path
@@ -32,7 +33,8 @@ class Classifier:
         self.digest = file.digest
         self.name = file.name
         try:
-            self._session = _session(file.content)
+            self._session = _session(path)
+            self._check_unchanged()
             self._check_shapes()
             self._check_self_test()
         except ModelError as error:
@@ -42,6 +44,15 @@ class Classifier:
         """Classify one window of dB, shape ``(n_mels, frames)``; one score a label."""
         (scores,) = self._session.run([OUTPUT], {INPUT: log_mel[np.newaxis]})
         return tuple(scores[0].tolist())
+
+    def _check_unchanged(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{error.strerror}; it was there a moment ago") from error
+        if digest != self.digest:
+            raise ModelError("it was replaced while it was loaded; try again")
 
     def _check_shapes(self) -> None:
         spec = self.spec
@@ -84,7 +95,7 @@ class Classifier:
             )
 
 
-def _session(content: bytes) -> onnxruntime.InferenceSession:
+def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -95,9 +106,10 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4
     try:
-        # The fallback would only try the same again, and says so on stdout.
+        # By path, since bytes would stay beside ONNX Runtime's own copy. The fallback would only
+        # try the same again, and says so on stdout.
         return onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            path, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # ONNX Runtime's errors share no class but this
         raise ModelError(f"ONNX Runtime refuses it: {' '.join(str(error).split())}") from error

@@ -19,10 +19,10 @@ PACKAGED = Path(__file__).parent / "models" / "rainwatch.onnx"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What was read in one go, so that digest, metadata and session belong to the same bytes."""
+    """What was read in one go, so that digest and metadata belong to the same bytes."""
 
     path: Path
-    content: bytes
+    size_bytes: int
     digest: str
     """SHA-256 of the content, hexadecimal."""
     spec: ModelSpec
@@ -43,14 +43,15 @@ def read_model(path: Path) -> ModelFile:
         spec = decode(_metadata(content))
     except ModelError as error:
         raise ModelError(f"model {path}: {error}") from error
-    return ModelFile(path, content, hashlib.sha256(content).hexdigest(), spec)
+    return ModelFile(path, len(content), hashlib.sha256(content).hexdigest(), spec)
 
 
 def _metadata(content: bytes) -> bytes:
     try:
-        for number, entry in _fields(content):
+        # Views, since the field with the weights is as large as the file.
+        for number, entry in _fields(memoryview(content)):
             if number == _METADATA_PROPS:
-                pair = dict(_fields(entry))
+                pair = {field: bytes(value) for field, value in _fields(entry)}
                 if pair.get(1) == METADATA_KEY.encode():
                     return pair.get(2, b"")
     except IndexError as error:
@@ -60,7 +61,7 @@ def _metadata(content: bytes) -> bytes:
     )
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Walk a protobuf message's fields of bytes; skip numbers. IndexError where it breaks off.
 
     Wire format: https://protobuf.dev/programming-guides/encoding/
@@ -83,7 +84,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
             raise IndexError
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = message[at]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 import numpy as np
@@ -110,6 +111,26 @@ def test_an_operator_that_the_runtime_lacks_is_refused(tmp_path: Path) -> None:
     model = tiny_graph()
     model.graph.node[-1].op_type = "Clairvoyance"
     assert "ONNX Runtime refuses it" in refusal(saved(model, tmp_path))
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(tmp_path: Path, gone: bool) -> None:
+    import onnxruntime
+
+    path = saved(tiny_graph(), tmp_path)
+    load = onnxruntime.InferenceSession
+
+    def replaced(model: Path, *arguments: object, **options: object) -> object:
+        session = load(model, *arguments, **options)
+        path.unlink()
+        if not gone:
+            saved(tiny_graph(msgspec.structs.replace(SPEC, version="2")), tmp_path)
+        return session
+
+    with patch("onnxruntime.InferenceSession", replaced):
+        assert ("it was there" if gone else "it was replaced") in refusal(path)
+    if not gone:
+        assert Classifier(path).spec.version == "2"
 
 
 def test_a_self_test_that_fails_finds_the_damage(tmp_path: Path) -> None:

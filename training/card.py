@@ -74,7 +74,7 @@ def _head(model: ModelFile) -> str:
     )
     return f"""# Model card: {spec.name} {spec.version}
 
-`{model.path.name}`, {len(model.content) / 1e6:.1f} MB, SHA-256 `{model.digest}`
+`{model.path.name}`, {model.size_bytes / 1e6:.1f} MB, SHA-256 `{model.digest}`
 
 Hears {", ".join(label for label in spec.labels if label in spec.decision)} against forest
 background. Input: log-mel decibels, {spec.n_mels} bands of {spec.fmin_hz:g} to {spec.fmax_hz:g} Hz,
