@@ -49,7 +49,9 @@ class LiveDaemon:
                 [*program, "--config", str(self.config), *arguments],
                 env=os.environ
                 | self._environment
-                | {"NOTIFY_SOCKET": str(self.folder / "notify"), "PYTHONUNBUFFERED": "1"},
+                # As the unit has it, and where it says how it is.
+                | {"MALLOC_ARENA_MAX": "1", "PYTHONUNBUFFERED": "1"}
+                | {"NOTIFY_SOCKET": str(self.folder / "notify")},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
