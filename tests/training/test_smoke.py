@@ -16,7 +16,7 @@ import soxr
 from rainwatchd.classifier import Classifier
 from rainwatchd.features import Floats, LogMel
 from rainwatchd.model_spec import ModelSpec
-from training.library import default_data
+from training.options import default_weights
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "tests" / "recordings"
@@ -29,8 +29,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def imagenet() -> Path | None:
     """The ImageNet weights, where the labelled recordings come with them."""
-    folder = default_data().parents[1] / "weights"
-    return next(iter(sorted(folder.glob("mobilenet_v2*.h5"))), None)
+    return default_weights()
 
 
 @pytest.fixture(scope="module")
