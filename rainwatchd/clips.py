@@ -19,7 +19,7 @@ import msgspec
 import soundfile
 import soxr
 
-from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.audio.ring import Gap, RingBuffer
 from rainwatchd.clip_store import ClipStore, Quota, clip_name
 from rainwatchd.events import Detection, Event
 from rainwatchd.features import Floats, LogMel, MelSpec
@@ -60,10 +60,9 @@ class ClipOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     publish: bool = False
     """Publish ten seconds of each clip over MQTT, some 30 kB, for a ranger to listen to."""
 
-    @property
-    def history_s(self) -> float:
-        """How much sound must be held for clips: a whole clip, and time to decide on it."""
-        return self.max_duration_s + 60.0
+    def history_s(self, late_s: float) -> float:
+        """How much sound must be held where an event is known at most `late_s` after it began."""
+        return max(self.max_duration_s, self.pre_roll_s) + late_s
 
     @property
     def quota(self) -> Quota:
@@ -81,6 +80,7 @@ class _Plan:
     start: int
     onset: int
     stop: int
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ Publish = Callable[[str, bytes], None]
 
 
 class Clips:
-    """Cuts the clips out of `history`, which holds the last `ClipOptions.history_s` of sound."""
+    """Cuts the clips out of `history`, which holds `ClipOptions.history_s` of sound."""
 
     def __init__(
         self,
@@ -141,6 +141,7 @@ class Clips:
             self._plans[event_id] = _Plan(event_id, detection.label, name, start, event.start, stop)
         elif event.end is not None and event_id in self._plans:
             plan = self._plans[event_id]
+            plan.ended = True
             plan.stop = min(plan.stop, event.end + round(self._options.post_roll_s * rate_hz))
         if self._trouble:
             return detection
@@ -162,6 +163,13 @@ class Clips:
             except queue.Full:
                 self.lost += 1
                 self._tell("encoding falls behind; a clip was left out")
+
+    def gap(self, gap: Gap) -> None:
+        """Take the clips whose last sound is lost in `gap`, before its silence covers the rest."""
+        for plan in self._plans.values():
+            if plan.ended and plan.stop <= gap.end:
+                plan.stop = min(plan.stop, gap.start)
+        self.advance(gap.start)
 
     def close(self, position: int, timeout_s: float) -> None:
         """Save what is there of every clip, for at most `timeout_s`."""

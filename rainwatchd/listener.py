@@ -40,9 +40,9 @@ class Listener:
         self.classifier = classifier
         self.rules = config.rules(spec)
         self._source_rate_hz = source_rate_hz
-        self._analysis = Analysis(
-            classifier, source_rate_hz, config.step_s, clips.history_s if clips.save else 0.0
-        )
+        late_s = spec.window_s + max((rule.late_s for rule in self.rules.values()), default=0.0)
+        history_s = clips.history_s(late_s) if clips.save else 0.0
+        self._analysis = Analysis(classifier, source_rate_hz, config.step_s, history_s)
         rate_hz = self._analysis.rate_hz
         self._decision = Decision(
             spec.labels, self.rules, rate_hz, self._analysis.step_s, config.update_s
@@ -87,6 +87,8 @@ class Listener:
             self._meter.gap(item)
             lost = self._analysis.at_model_rate(item)
             yield from self._announce(self._decision.gap(lost.start, lost.end))
+            if self._clips is not None:
+                self._clips.gap(lost)
         for window in self._analysis.push(item):
             self._meter.heard(window, self.clock.age_s(window.end))
             yield from self._announce(self._decision.push(window))

@@ -30,6 +30,11 @@ class DecisionRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     release_s: float = 4.0
     refractory_s: float = 5.0
 
+    @property
+    def late_s(self) -> float:
+        """What smoothing, M of N and a gap that an event outlasts add at most to a delay."""
+        return self.span_s + self.within_s + self.release_s
+
 
 class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A reference window and the scores it must give, so that a damaged model is found out."""

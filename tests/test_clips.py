@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.audio.ring import Gap, RingBuffer
 from rainwatchd.clip_store import ClipStore, Quota, clip_name
 from rainwatchd.clips import ClipOptions, Clips
 from rainwatchd.events import Detection, Event, Phase
@@ -25,6 +25,8 @@ from tests.detections import detection
 
 RATE_HZ = 8000
 MEL = MelSpec(RATE_HZ, 512, 250, 40, 40.0, 4000.0)
+LATE_S = 15.0
+"""How late an event may be announced here."""
 
 
 def counted(start: int, stop: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -45,7 +47,7 @@ class Harness:
         self.troubles: list[str | None] = []
         self.published: list[tuple[str, bytes]] = []
         chosen = ClipOptions(**({"min_free_bytes": 0} | options))
-        self.history = RingBuffer(round(chosen.history_s * RATE_HZ))
+        self.history = RingBuffer(round(chosen.history_s(LATE_S) * RATE_HZ))
         self.clips = Clips(
             chosen,
             directory,
@@ -168,6 +170,50 @@ def test_a_long_event_keeps_its_beginning(make: Make) -> None:
     (path,) = harness.files()
     samples, _ = soundfile.read(path, dtype="float32")
     np.testing.assert_array_equal(samples, counted(2 * RATE_HZ, 12 * RATE_HZ))
+
+
+def test_an_outage_takes_nothing_of_what_was_heard_before_it(make: Make) -> None:
+    harness = make(pre_roll_s=2.0)
+    harness.hear(12)
+    harness.event(1, "onset", 6.0)
+    harness.event(1, "offset", 6.0, 12.0)
+    outage = Gap(12 * RATE_HZ, 600 * RATE_HZ)
+    harness.clips.gap(outage)
+    harness.history.skip(outage.length)
+    harness.hear(5)
+    harness.close()
+
+    (path,) = harness.files()
+    samples, _ = soundfile.read(path, dtype="float32")
+    np.testing.assert_array_equal(samples, counted(4 * RATE_HZ, 12 * RATE_HZ))
+
+
+def test_a_dropped_block_does_not_cut_the_end_of_a_clip(make: Make) -> None:
+    harness = make(pre_roll_s=2.0, post_roll_s=5.0)
+    harness.hear(13)
+    harness.event(1, "onset", 6.0)
+    harness.event(1, "offset", 6.0, 12.0)
+    dropped = Gap(13 * RATE_HZ, RATE_HZ // 5)
+    harness.clips.gap(dropped)
+    harness.history.skip(dropped.length)
+    harness.hear(10)
+    harness.close()
+
+    (path,) = harness.files()
+    assert soundfile.info(path).duration == pytest.approx(13.0)
+
+
+def test_an_event_known_as_late_as_can_be_has_its_whole_pre_roll(make: Make) -> None:
+    harness = make(pre_roll_s=5.0, max_duration_s=3.0)
+    harness.hear(40)
+    harness.event(1, "onset", 40 - LATE_S)
+    harness.clips.advance(40 * RATE_HZ)
+    harness.close()
+
+    (path,) = harness.files()
+    samples, _ = soundfile.read(path, dtype="float32")
+    first = round((35 - LATE_S) * RATE_HZ)
+    np.testing.assert_array_equal(samples, counted(first, first + 3 * RATE_HZ))
 
 
 def test_stopping_saves_what_is_there(make: Make) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import soundfile
 
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.classifier import Classifier
@@ -137,6 +138,19 @@ def test_a_detection_names_the_clip_that_is_saved(ear: Ear, tiny_model: Path) ->
     assert [d.phase for d in found] == ["onset", "offset"]
     assert found[0].clip == found[1].clip
     assert (ear.folder / "clips" / str(found[1].clip)).stat().st_size > 10_000
+
+
+def test_a_microphone_torn_off_during_an_event_leaves_its_clip(ear: Ear, tiny_model: Path) -> None:
+    clips = msgspec.to_builtins(ClipOptions(min_free_bytes=0))
+    listener = ear.listener(tiny_model, clips=clips)
+    (onset,) = ear.hear(listener, sound(12, 2, 12))
+    ear.ring.skip(600 * RATE_HZ)
+    ear.hear(listener, sound(10, 0, 0))
+    list(listener.finish())
+
+    samples, rate_hz = soundfile.read(ear.folder / "clips" / str(onset.clip))
+    assert samples.size / rate_hz == pytest.approx(12.0, abs=0.5)
+    assert np.abs(samples[-2 * rate_hz :]).max() > 0.05, "the saw is heard to the last"
 
 
 def test_a_clock_that_is_set_during_an_event_neither_stretches_nor_moves_it(
