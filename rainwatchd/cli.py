@@ -29,8 +29,10 @@ EXIT_INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status. Errors are one line on stderr."""
-    # The matrices are small: more threads would only spin. numpy reads it when it is imported.
+    # numpy reads these when it is imported. The matrices are small: more threads would only spin;
+    # pages of 2 MB would make the memory of a small board grow in leaps.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     parser = _parser()
     args, others = parser.parse_known_args(argv)
     try:

@@ -15,7 +15,16 @@ import yaml
 
 from tests.broker import until
 
+UNIT = Path(__file__).parents[1] / "systemd/rainwatchd.service"
 PROGRAM = "import sys; from rainwatchd.cli import main; sys.exit(main())"
+
+
+def heap_settings() -> dict[str, str]:
+    """Return what the unit tells glibc's malloc by environment."""
+    lines = UNIT.read_text().splitlines()
+    words = " ".join(line for line in lines if line.startswith("Environment=")).split()
+    pairs = (word.removeprefix("Environment=").split("=") for word in words)
+    return {name: value for name, value in pairs if name.startswith("MALLOC_")}
 
 
 class LiveDaemon:
@@ -49,8 +58,8 @@ class LiveDaemon:
                 [*program, "--config", str(self.config), *arguments],
                 env=os.environ
                 | self._environment
-                # As the unit has it, and where it says how it is.
-                | {"MALLOC_ARENA_MAX": "1", "PYTHONUNBUFFERED": "1"}
+                | heap_settings()
+                | {"PYTHONUNBUFFERED": "1"}
                 | {"NOTIFY_SOCKET": str(self.folder / "notify")},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
