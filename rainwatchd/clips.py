@@ -19,7 +19,7 @@ import msgspec
 import soundfile
 import soxr
 
-from rainwatchd.audio.ring import Gap, RingBuffer
+from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.clip_store import ClipStore, Quota, clip_name
 from rainwatchd.events import Detection, Event
 from rainwatchd.features import Floats, LogMel, MelSpec
@@ -88,8 +88,7 @@ class _Job:
     """A clip whose samples are all there."""
 
     plan: _Plan
-    samples: Floats
-    preview: Floats
+    sound: Chunk
 
 
 Publish = Callable[[str, bytes], None]
@@ -152,14 +151,8 @@ class Clips:
         """Take the clips that are complete now that sound has come as far as `position`."""
         for plan in [plan for plan in self._plans.values() if plan.stop <= position]:
             del self._plans[plan.event_id]
-            preview_stop = plan.onset + round(_PREVIEW_S * self._mel.sample_rate_hz)
-            job = _Job(
-                plan,
-                self._history.copy(plan.start, plan.stop).samples,
-                self._history.copy(plan.onset, min(plan.stop, preview_stop)).samples,
-            )
             try:
-                self._jobs.put_nowait(job)
+                self._jobs.put_nowait(_Job(plan, self._history.copy(plan.start, plan.stop)))
             except queue.Full:
                 self.lost += 1
                 self._tell("encoding falls behind; a clip was left out")
@@ -187,19 +180,27 @@ class Clips:
             self._store.prepare()
         except OSError as error:
             self._tell(str(error))
-        while (job := self._jobs.get()) is not None:
-            try:
-                self._save(job)
-                if self._publish is not None and job.preview.size:
-                    self._publish(job.plan.event_id, _opus(job.preview, self._mel.sample_rate_hz))
-            except (OSError, soundfile.SoundFileError) as error:
-                self.lost += 1
-                self._tell(str(error))
-            except Exception as error:
-                # One odd clip must not end all that follow.
-                self.lost += 1
-                log.exception("clips: unexpected error")
-                self._tell(f"unexpected error: {error!r}")
+        while self._encode_next():
+            pass
+
+    def _encode_next(self) -> bool:
+        """Wait for a job and do it, in a call of its own: its samples end with it."""
+        job = self._jobs.get()
+        if job is None:
+            return False
+        try:
+            self._save(job)
+            if self._publish is not None:
+                self._preview(job, self._publish)
+        except (OSError, soundfile.SoundFileError) as error:
+            self.lost += 1
+            self._tell(str(error))
+        except Exception as error:
+            # One odd clip must not end all that follow.
+            self.lost += 1
+            log.exception("clips: unexpected error")
+            self._tell(f"unexpected error: {error!r}")
+        return True
 
     def _save(self, job: _Job) -> None:
         flac = self._flac(job)
@@ -211,8 +212,15 @@ class Clips:
         self.saved += 1
         self._tell(None)
         if self._options.spectrogram:
-            picture = spectrogram_png(LogMel(self._mel).push(job.samples))
+            picture = spectrogram_png(LogMel(self._mel).push(job.sound.samples))
             self._store.add(job.plan.name.replace(".flac", ".png"), picture)
+
+    def _preview(self, job: _Job, publish: Publish) -> None:
+        rate_hz = self._mel.sample_rate_hz
+        first = max(0, job.plan.onset - job.sound.start)
+        samples = job.sound.samples[first : first + round(_PREVIEW_S * rate_hz)]
+        if samples.size:
+            publish(job.plan.event_id, _opus(samples, rate_hz))
 
     def _flac(self, job: _Job) -> bytes:
         out = io.BytesIO()
@@ -220,7 +228,7 @@ class Clips:
         with soundfile.SoundFile(out, "w", rate_hz, 1, "PCM_16", format="FLAC") as file:
             file.title = job.plan.label
             file.comment = job.plan.event_id
-            file.write(job.samples)
+            file.write(job.sound.samples)
         return out.getvalue()
 
     def _tell(self, trouble: str | None) -> None:
