@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 
 from tests.broker import Broker, Subscriber
-from tests.live import LiveDaemon
+from tests.live import UNIT, LiveDaemon
 from tests.microphone import RATE_HZ, SoundServer
 from tests.sandbox import USER_ID
 
 ROOT = Path(__file__).parent.parent
-UNIT = ROOT / "systemd/rainwatchd.service"
 INSTALL = ROOT / "systemd/install.sh"
 MOST_EXPOSURE = 15
 """Tenths, of systemd-analyze's 0 (safe) to 10 (exposed)."""
