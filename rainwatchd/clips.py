@@ -80,7 +80,6 @@ class _Plan:
     start: int
     onset: int
     stop: int
-    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,6 @@ class Clips:
             self._plans[event_id] = _Plan(event_id, detection.label, name, start, event.start, stop)
         elif event.end is not None and event_id in self._plans:
             plan = self._plans[event_id]
-            plan.ended = True
             plan.stop = min(plan.stop, event.end + round(self._options.post_roll_s * rate_hz))
         if self._trouble:
             return detection
@@ -160,7 +158,7 @@ class Clips:
     def gap(self, gap: Gap) -> None:
         """Take the clips whose last sound is lost in `gap`, before its silence covers the rest."""
         for plan in self._plans.values():
-            if plan.ended and plan.stop <= gap.end:
+            if plan.stop <= gap.end:
                 plan.stop = min(plan.stop, gap.start)
         self.advance(gap.start)
 
