@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 # The rest is imported where it is used: `--version` must not wait for the network's runtime, a
 # replay needs no broker, and a daemon draws nothing.
 
+NUMPY_SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "NUMPY_MADVISE_HUGEPAGE": "0"}
+"""Environment that numpy reads when it is imported. The matrices are small: more threads would only
+spin; pages of 2 MB would make the memory of a small board grow in leaps."""
+
 EXIT_FAILURE = 1
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h; systemd doesn't restart the service on it."""
@@ -29,10 +33,8 @@ EXIT_INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status. Errors are one line on stderr."""
-    # numpy reads these when it is imported. The matrices are small: more threads would only spin;
-    # pages of 2 MB would make the memory of a small board grow in leaps.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
+    for name, value in NUMPY_SETTINGS.items():
+        os.environ.setdefault(name, value)
     parser = _parser()
     args, others = parser.parse_known_args(argv)
     try:

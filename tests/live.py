@@ -59,8 +59,7 @@ class LiveDaemon:
                 env=os.environ
                 | self._environment
                 | heap_settings()
-                | {"PYTHONUNBUFFERED": "1"}
-                | {"NOTIFY_SOCKET": str(self.folder / "notify")},
+                | {"NOTIFY_SOCKET": str(self.folder / "notify"), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-# As the program itself has it: numpy reads it when it is imported.
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
+from rainwatchd.cli import NUMPY_SETTINGS
+
+os.environ.update(NUMPY_SETTINGS)
 
 import numpy as np
 import soundfile
