@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from rainwatchd.ledger import Key, Message
 from rainwatchd.outbox import Outbox
+
+log = logging.getLogger(__name__)
 
 WINDOW = 16
 """Messages sent and not yet acknowledged."""
@@ -85,11 +88,16 @@ class Delivery:
             late = self._outbox.late(message, LATE_S)
             if late and self._tokens < 1.0:
                 continue
+            try:
+                payload = _historical(message) if late else message.payload
+            except msgspec.DecodeError as error:
+                # It must not hold up the others; the log is where its bytes are kept.
+                log.error("outbox: a damaged message is given up: %s: %r", error, message.payload)
+                self._outbox.give_up(message.key)
+                continue
             self._tokens -= late
             self._sent_s[message.key] = now_s
-            outgoing.append(
-                Outgoing(message.key, _historical(message) if late else message.payload)
-            )
+            outgoing.append(Outgoing(message.key, payload))
         return outgoing
 
     def delivered(self, key: Key) -> None:
@@ -119,6 +127,6 @@ class Delivery:
 
 def _historical(message: Message) -> bytes:
     """Mark a detection as delivered late, whatever version of the program queued it."""
-    fields = msgspec.json.decode(message.payload)
+    fields = msgspec.json.decode(message.payload, type=dict[str, Any])
     fields["historical"] = True
     return msgspec.json.encode(fields)

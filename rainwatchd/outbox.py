@@ -62,7 +62,7 @@ class Outbox:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dropped = 0
-        """Messages given up because the queue was full."""
+        """Messages given up because the queue was full, or because they were damaged."""
         self._path = directory / "outbox.sqlite"
         self._max_bytes = options.max_bytes
         self._report = report
@@ -145,6 +145,11 @@ class Outbox:
             self._acknowledged.add(key)
             if len(self._acknowledged) >= REMOVE_BATCH:
                 self._write([])
+
+    def give_up(self, key: Key) -> None:
+        """Remove a message that nobody could read, and count it."""
+        self.acknowledge(key)
+        self.dropped += 1
 
     def late(self, message: Message, after_s: float) -> bool:
         """Whether a message waited longer than `after_s`, or since before this run."""

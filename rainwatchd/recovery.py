@@ -34,11 +34,10 @@ def open_ledger(path: Path, damage: Damaged | None = None) -> tuple[Ledger, Path
 def interruption(event: OpenEvent) -> Message | None:
     """Return the offset of an event that a killed run left open; None if it cannot be read."""
     try:
-        last = msgspec.json.decode(event.payload, type=Detection)
-    except msgspec.DecodeError as error:
-        log.warning("outbox: an open event of another version cannot be ended: %s", error)
+        offset = interrupted(msgspec.json.decode(event.payload, type=Detection))
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        log.warning("outbox: an open event, damaged or of another version, cannot end: %s", error)
         return None
-    offset = interrupted(last)
     payload = msgspec.json.encode(offset)
     return Message(event.event_id, offset.seq, event.born, 0.0, False, payload)
 

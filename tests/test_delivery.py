@@ -106,6 +106,24 @@ def test_the_marked_message_differs_in_nothing_else(harness: Harness) -> None:
     )
 
 
+@pytest.mark.parametrize("damaged", [b"{`schema", b"[]", b"\xff"])
+def test_a_damaged_message_does_not_hold_up_the_others(harness: Harness, damaged: bytes) -> None:
+    for number in range(3):
+        harness.outbox.put(detection(number))
+    disk = harness.outbox._disk
+    assert disk is not None
+    disk._db.execute("UPDATE messages SET payload = ? WHERE born = 2", (damaged,))
+    harness.now_s += LATE_S + 1
+    sent = []
+    for _ in range(20):
+        sent += harness.deliver()
+        harness.now_s += 1
+
+    assert sent == ["2onset", "0onset"]
+    assert harness.outbox.depth == 0
+    assert harness.outbox.dropped == 1
+
+
 def test_one_message_of_an_event_is_under_way_at_a_time(harness: Harness) -> None:
     for message in event(1):
         harness.outbox.put(message)

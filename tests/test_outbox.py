@@ -421,6 +421,19 @@ def test_an_event_of_another_version_in_the_journal_is_left_alone(harness: Harne
     assert [message["phase"] for message in harness.drain()] == ["onset"]
 
 
+def test_a_damaged_open_event_does_not_keep_the_outbox_from_opening(harness: Harness) -> None:
+    harness.outbox.put(detection(1, "onset"))
+    disk = harness.outbox._disk
+    assert disk is not None
+    (payload,) = disk._db.execute("SELECT payload FROM open_events").fetchone()
+    damaged = payload.replace(b'"start":"2', b'"start":"r')
+    assert damaged != payload
+    disk._db.execute("UPDATE open_events SET payload = ?", (damaged,))
+    harness.reopen()
+
+    assert [message["phase"] for message in harness.drain()] == ["onset"]
+
+
 actions = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(0, 5)),
