@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rainwatchd.errors import ModelError
-from rainwatchd.features import Floats
+from rainwatchd.features import FLOOR_DB, Floats
 from rainwatchd.model_file import read_model
 
 # ONNX Runtime decides about telemetry when it is imported.
@@ -36,6 +36,7 @@ class Classifier:
             self._session = _session(path)
             self._check_unchanged()
             self._check_shapes()
+            self._check_scores()
             self._check_self_test()
         except ModelError as error:
             raise ModelError(f"model {path}: {error}") from error
@@ -67,13 +68,28 @@ class Classifier:
             node = nodes[name]
             if node.type != "tensor(float)":
                 raise ModelError(f"{field} {name!r} must be float32, is {node.type}")
-            batch, *shape = node.shape
+            batch, *shape = node.shape or [None]
             if shape != wanted or not (batch in (None, 1) or isinstance(batch, str)):
                 source = "n_mels and window_s" if field == "input" else "labels"
                 raise ModelError(
                     f"{field} {name!r} has shape {node.shape}; {source} of the metadata ask for "
                     f"[1 or any, {', '.join(map(str, wanted))}]"
                 )
+
+    def _check_scores(self) -> None:
+        spec = self.spec
+        silence = np.full((1, spec.n_mels, spec.window_frames), FLOOR_DB, np.float32)
+        try:
+            (scores,) = self._session.run([OUTPUT], {INPUT: silence})
+        except Exception as error:  # ONNX Runtime's errors share no class but this
+            reason = " ".join(str(error).split())
+            raise ModelError(f"it cannot score a silent window: {reason}") from error
+        if scores.shape != (1, len(spec.labels)) or not np.isfinite(scores).all():
+            raise ModelError(
+                f"{OUTPUT!r} of a silent window has shape {list(scores.shape)}, "
+                f"{np.isfinite(scores).sum()} of {scores.size} finite; labels of the metadata ask "
+                f"for [1, {len(spec.labels)}], all finite"
+            )
 
     def _check_self_test(self) -> None:
         test, spec = self.spec.self_test, self.spec

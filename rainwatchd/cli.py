@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +61,8 @@ def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentP
     from rainwatchd.config import load
 
     if args.model is not None:
-        settings["model"] = str(args.model)
+        # Settings are YAML, and a JSON string is: a path may hold a colon, or be called null.
+        settings["model"] = json.dumps(str(args.model))
 
     def load_config() -> Config:
         return load(args.config, settings)

@@ -48,7 +48,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"decision.{unknown[0]}: the model {spec.name} has no such alert; allowed: "
                 f"{', '.join(spec.decision)}"
             )
-        return {label: self.rule(label, rule) for label, rule in spec.decision.items()}
+        rules = {label: self.rule(label, rule) for label, rule in spec.decision.items()}
+        for label, rule in rules.items():
+            if rule.off_threshold > rule.on_threshold:
+                raise ConfigError(
+                    f"decision.{label}.off_threshold is {rule.off_threshold:g}, above "
+                    f"on_threshold, {rule.on_threshold:g}; set both, off_threshold the lower"
+                )
+        return rules
 
     def rule(self, label: str, rule: DecisionRule) -> DecisionRule:
         """Apply what the file says about `label` to the model's own rule."""
@@ -121,23 +128,34 @@ def _decode(document: config_lines.Document) -> Config:
         # A section whose keys are all commented out.
         if isinstance(hints.get(key), type) and issubclass(hints[key], msgspec.Struct):
             document.values[key] = {}
+    decision = document.values.get("decision")
+    if isinstance(decision, dict):
+        _check_decision(decision, document)
     try:
-        config = msgspec.convert(document.values, Config)
+        return msgspec.convert(document.values, Config)
     except msgspec.ValidationError as error:
         raise config_lines.explain(error, document, Config) from error
-    for label, changes in config.decision.items():
-        try:
-            config.rule(label, DecisionRule())
-        except msgspec.ValidationError as error:
-            below = ("decision", label)
-            raise config_lines.explain(error, document, DecisionRule, below) from error
-        _check_rule(label, changes, document)
-    return config
 
 
-def _check_rule(
-    label: str, changes: Mapping[str, str | float], document: config_lines.Document
-) -> None:
+def _check_decision(decision: dict[str, Any], document: config_lines.Document) -> None:
+    """Check the classes' sections one by one: msgspec doesn't name a dictionary's keys."""
+    for label, changes in decision.items():
+        if changes is None:
+            decision[label] = {}
+        elif isinstance(changes, dict):
+            _check_rule(label, changes, document)
+        else:
+            problem = f"decision.{label} is {changes!r}; allowed: a section of keys with values"
+            raise document.error(("decision", label), problem)
+
+
+def _check_rule(label: str, changes: Mapping[str, Any], document: config_lines.Document) -> None:
+    try:
+        msgspec.convert(msgspec.structs.asdict(DecisionRule()) | dict(changes), DecisionRule)
+    except msgspec.ValidationError as error:
+        raise config_lines.explain(
+            error, document, DecisionRule, ("decision", str(label))
+        ) from error
     for key, value in changes.items():
         if isinstance(value, str):
             continue

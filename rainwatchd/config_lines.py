@@ -27,11 +27,13 @@ class Document:
     places: dict[Path, str] = field(default_factory=dict)
 
     def place(self, path: Path) -> str:
-        """Name the place of `path`, or of the nearest key around it, as ``file:line``."""
+        """Name the place of `path`, or of the nearest key around or in it, as ``file:line``."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
-        return self.source
+        # A section that only the command line has made.
+        inside = (place for key, place in self.places.items() if path and key[: len(path)] == path)
+        return next(inside, self.source)
 
     def error(self, path: Path, problem: str) -> ConfigError:
         """Make the one-line error for the value at `path`."""
@@ -134,7 +136,18 @@ class _Loader(yaml.SafeLoader):
         if any("\ud800" <= character <= "\udfff" for character in value):
             problem = "half a character (a lone surrogate) isn't text"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        if "\0" in value:
+            problem = "a NUL character isn't text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         return value
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            # What looks like a date or a number and is none; PyYAML doesn't say where.
+            problem = f"{error}; put text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

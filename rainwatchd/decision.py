@@ -165,7 +165,7 @@ class _Track:
         positives = self._positives
         while positives and positives[0].end <= window.end - self._within:
             positives.popleft()
-        if score < self._rule.on_threshold:
+        if not score >= self._rule.on_threshold:  # NaN neither
             return None
         start = max(heard, heard_from, self._sound_from)
         positives.append(_Positive(window.end, start, score, window.level_dbfs))

@@ -117,6 +117,9 @@ def _check(spec: ModelSpec) -> None:
     ):
         if not right:
             raise _refusal(field, getattr(spec, field), allowed)
+    for field in ("window_s", "step_s"):
+        if spec.mel.frames_in(getattr(spec, field)) < 1:
+            raise _refusal(field, getattr(spec, field), "at least one hop_length")
     for label, rule in spec.decision.items():
         if label not in spec.labels:
             raise _refusal("decision", label, f"the labels {', '.join(spec.labels)}")

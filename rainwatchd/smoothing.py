@@ -40,7 +40,7 @@ class Ema:
     """
 
     def __init__(self, span_s: float, rate_hz: int, step_s: float) -> None:
-        self._per_sample = -2.0 / (span_s * rate_hz)
+        self._per_sample = -2.0 / max(1.0, span_s * rate_hz)
         self._weight = 1.0 - math.exp(self._per_sample * step_s * rate_hz)
         self._total = 0.0
         self._weights = 0.0

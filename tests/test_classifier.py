@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from rainwatchd.classifier import Classifier
 from rainwatchd.errors import ModelError
+from rainwatchd.model_spec import METADATA_KEY, encode
 from tests.tiny_model import LABELS, SPEC, self_test, tiny_graph, write_tiny_model
 
 QUIET = np.full((SPEC.n_mels, SPEC.window_frames), -80.0, np.float32)
@@ -57,6 +58,26 @@ def test_a_fixed_batch_of_more_is_refused(tmp_path: Path) -> None:
     model = tiny_graph()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
     assert "input 'log_mel' has shape" in refusal(saved(model, tmp_path))
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_a_model_that_declares_no_shape_is_refused(tmp_path: Path, side: str) -> None:
+    model = tiny_graph()
+    getattr(model.graph, side)[0].type.tensor_type.ClearField("shape")
+    if side == "input":
+        assert "log_mel" in refusal(saved(model, tmp_path))
+    else:
+        # ONNX Runtime infers what the file leaves out.
+        assert len(Classifier(saved(model, tmp_path)).scores(QUIET)) == len(LABELS)
+
+
+def test_scores_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    model = tiny_graph()
+    del model.metadata_props[:]
+    helper.set_model_props(model, {METADATA_KEY: encode(SPEC)})
+    bias = next(weight for weight in model.graph.initializer if weight.name == "bias")
+    bias.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, np.float32), "bias"))
+    assert "0 of 4 finite" in refusal(saved(model, tmp_path))
 
 
 @pytest.mark.parametrize("change", [{"n_mels": 64}, {"window_s": 3.0}, {"hop_length": 512}])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rainwatchd import config, config_lines
 from rainwatchd.errors import ConfigError
 from rainwatchd.model_spec import DecisionRule
+from tests.tiny_model import SPEC
 
 
 def write(folder: Path, text: str | bytes) -> Path:
@@ -48,8 +49,16 @@ def test_a_section_with_every_key_commented_out_means_its_defaults(tmp_path: Pat
             r"unknown key decision.saw.span; did you mean",
         ),
         ("decision:\n  saw:\n    on_threshold: 1.5\n", 3, r"is 1.5; allowed: a number above 0"),
-        ("decision:\n  saw:\n    span_s: -1\n", 3, r"span_s is -1.0; allowed: seconds from 0 to"),
+        ("decision:\n  saw:\n    span_s: -1\n", 3, r"span_s is -1; allowed: seconds from 0 to"),
         ("decision:\n  saw:\n    smoothing: sum\n", 3, r"is 'sum'; allowed: ema or mean"),
+        (
+            "\ndecision:\n  saw:\n    on_threshold: true\n",
+            4,
+            r"saw.on_threshold is True; allowed: a",
+        ),
+        ("decision:\n  saw: 3\n", 2, r"decision.saw is 3; allowed: a section of keys"),
+        ("lat: 1\ndevice_id: 2024-99-99\n", 2, r"month must be in 1..12; put text in quotes"),
+        ('lat: 1\nmodel: "a\\0b"\n', 2, r"a NUL character isn't text"),
         ("step_s: .nan\n", 1, r"step_s is nan; allowed: a finite number"),
         ("lat: 1\nlat: 2\n", 2, r"the key lat stands here for the second time"),
         ("lat: &x 1\nlon: *x\n", 2, r"aliases .* aren't allowed"),
@@ -92,6 +101,17 @@ def test_the_command_line_wins_over_the_file_by_the_same_key(tmp_path: Path) -> 
 def test_a_mistake_on_the_command_line_is_named_by_its_option(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^--lat: lat is 91; allowed: "):
         config.load(write(tmp_path, ""), {"lat": "91"})
+
+
+def test_a_class_with_every_key_commented_out_means_the_models_rule(tmp_path: Path) -> None:
+    path = write(tmp_path, "decision:\n  saw:\n    # on_threshold: 0.5\n")
+    assert config.load(path).rule("saw", DecisionRule()) == DecisionRule()
+
+
+def test_an_off_threshold_above_the_on_threshold_is_refused(tmp_path: Path) -> None:
+    changed = config.load(write(tmp_path, "decision:\n  chainsaw:\n    on_threshold: 0.1\n"))
+    with pytest.raises(ConfigError, match=r"chainsaw.off_threshold is 0.36, above .*, 0.1; set"):
+        changed.rules(SPEC)
 
 
 def test_rules_of_the_file_change_only_what_they_name(tmp_path: Path) -> None:

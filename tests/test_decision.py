@@ -90,6 +90,10 @@ def test_a_flickering_score_is_one_event() -> None:
     assert phases(decide([0.05] * 10 + scores + [0.05] * 30)) == ["onset", "offset"]
 
 
+def test_a_score_that_is_no_number_starts_nothing() -> None:
+    assert decide([math.nan] * 20) == []
+
+
 def test_between_the_thresholds_an_event_lasts_but_none_starts() -> None:
     between = [(RULE.on_threshold + RULE.off_threshold) / 2] * 30
 

@@ -62,6 +62,7 @@ def test_a_model_without_metadata_is_told_how_to_be_made(tmp_path: Path) -> None
         ({"hop_length": 0}, "hop_length"),
         ({"fmax_hz": 9000.0}, "fmax_hz"),
         ({"step_s": 9.0}, "step_s"),
+        ({"step_s": 0.06, "hop_length": 2048, "n_fft": 2048}, "step_s"),
     ],
 )
 def test_what_cannot_be_honoured_is_named(
