@@ -27,14 +27,10 @@ def find_recordings(paths: Sequence[Path]) -> list[Path | AudioError]:
     """
     found: list[Path | AudioError] = []
     for path in paths:
-        if not path.is_dir():
+        if not _is_folder(path):
             found.append(path)
             continue
-        try:
-            inside = _recordings_below(path)
-        except OSError as error:
-            found.append(AudioError(f"{printable(Path(error.filename))}: {error.strerror}"))
-            continue
+        inside = _recordings_below(path)
         kinds = ", ".join(sorted(SUFFIXES))
         nothing = AudioError(
             f"{printable(path)}: no recordings in this folder (looked for {kinds})"
@@ -43,16 +39,26 @@ def find_recordings(paths: Sequence[Path]) -> list[Path | AudioError]:
     return list(dict.fromkeys(found))
 
 
-def _recordings_below(folder: Path) -> list[Path]:
-    def complain(error: OSError) -> None:
-        raise error
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
 
-    return sorted(
+
+def _recordings_below(folder: Path) -> list[Path | AudioError]:
+    unread: list[AudioError] = []
+
+    def complain(error: OSError) -> None:
+        unread.append(AudioError(f"{printable(Path(error.filename))}: {error.strerror}"))
+
+    recordings = sorted(
         Path(parent, name)
         for parent, _, names in os.walk(folder, onerror=complain)
         for name in names
         if Path(name).suffix.lower() in SUFFIXES
     )
+    return [*recordings, *unread]
 
 
 @dataclass(frozen=True)

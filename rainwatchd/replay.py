@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
 
 from rainwatchd.analysis import Analysis
@@ -172,7 +172,9 @@ def recorded_at(path: Path) -> datetime:
     named = _AUDIOMOTH_NAME.fullmatch(path.stem)
     if named is not None:
         try:
-            return datetime.strptime(named[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+            start = datetime.strptime(named[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
         except ValueError:
             return _NO_TIME
+        # In the last year that there is, an event might end after it.
+        return start if start.year < MAXYEAR else _NO_TIME
     return _NO_TIME

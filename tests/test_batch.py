@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,32 @@ def test_a_folder_without_recordings_is_an_error_in_its_place(tmp_path: Path) ->
     assert isinstance(first, AudioError)
     assert str(first).startswith(f"{tmp_path}: no recordings in this folder")
     assert second == tmp_path / "x.wav"
+
+
+def test_one_bad_path_costs_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    long = Path("x" * 300)
+    assert find_recordings([long, tmp_path / "a.wav"]) == [long, tmp_path / "a.wav"]
+
+
+def test_a_folder_that_cannot_be_read_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "a.wav").touch()
+    scandir = os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
+        # Root may read everything, so that permissions refuse nothing.
+        if str(path).endswith("lost"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert names(find_recordings([tmp_path])) == [
+        "a.wav",
+        f"{tmp_path}/lost: Permission denied",
+    ]
 
 
 def batch(model: Path, config: Config, *, jobs: int, realtime: bool = False) -> Batch:

@@ -160,6 +160,7 @@ def test_an_observer_sees_each_window_with_its_frames(
         ("20240512_060000.WAV", datetime(2024, 5, 12, 6, 0, 0, tzinfo=UTC)),
         ("20240512_060000T.WAV", datetime(2024, 5, 12, 6, 0, 0, tzinfo=UTC)),
         ("24E144036037D2A8_20240512_235959.flac", datetime(2024, 5, 12, 23, 59, 59, tzinfo=UTC)),
+        ("99991231_235959.WAV", datetime(1970, 1, 1, tzinfo=UTC)),
         ("20241340_060000.WAV", datetime(1970, 1, 1, tzinfo=UTC)),
         ("saw_20240512_060000.wav", datetime(1970, 1, 1, tzinfo=UTC)),
         ("saw.wav", datetime(1970, 1, 1, tzinfo=UTC)),

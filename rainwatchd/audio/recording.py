@@ -48,6 +48,11 @@ _LARGEST = 2.0**31
 _MOST_FRAMES = 2**60
 """libsndfile gives more where a FLAC made by a pipe has no length; it cannot read those."""
 
+_CORRECTED = re.compile(
+    r"^ *(?:data|SSND|Data Size|riff|Riff size) +: (\d+) \(should be ([1-9]\d*)\)", re.MULTILINE
+)
+"""What libsndfile says of a length that it corrected in WAV, AIFF, AU, W64 and RF64."""
+
 _UNKNOWN_BYTES = 0x7FFFF000
 """Lengths from here on are what programs write that stream to a pipe and cannot know better."""
 
@@ -72,6 +77,7 @@ class Recording:
 
     def open(self) -> None:
         """Read the header; raise `AudioError` when there is no sound to be had from the file."""
+        self._refuse_pipe()
         try:
             file = soundfile.SoundFile(os.fsencode(self.path))
         except soundfile.SoundFileError as error:
@@ -160,6 +166,15 @@ class Recording:
         except OSError as reason:
             return str(reason.strerror)
 
+    def _refuse_pipe(self) -> None:
+        """Opening one would wait for a writer, and libsndfile wants to seek."""
+        try:
+            pipe = self.path.is_fifo()
+        except OSError:
+            return
+        if pipe:
+            raise AudioError(f"{self._name}: a pipe; save what comes from it in a file first")
+
     def _check_length(self) -> None:
         if self.duration_s - self.position_s > 0.05:
             raise AudioError(
@@ -186,8 +201,8 @@ def _reason(error: soundfile.SoundFileError) -> str:
 
 
 def _promised_frames(file: soundfile.SoundFile) -> float:
-    """Frames by the header. libsndfile quietly corrects the length of a WAV or AIFF cut short."""
-    promise = re.search(r"(?:data|SSND) : (\d+) \(should be ([1-9]\d*)\)", file.extra_info)
+    """Frames by the header. libsndfile quietly corrects the length of a file cut short."""
+    promise = _CORRECTED.search(file.extra_info)
     if promise is None or int(promise[1]) >= _UNKNOWN_BYTES:
         return float(file.frames)
     return float(file.frames * max(1.0, int(promise[1]) / int(promise[2])))

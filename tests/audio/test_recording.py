@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def test_a_wav_cut_short_is_heard_as_far_as_it_goes(tmp_path: Path) -> None:
     assert "cut short: 1.200 s of the 3.000 s" in message
 
 
-@pytest.mark.parametrize("name", ["x.flac", "x.mp3", "x.aiff"])
+@pytest.mark.parametrize("name", ["x.flac", "x.mp3", "x.aiff", "x.au", "x.w64", "x.rf64"])
 def test_other_formats_cut_short_are_heard_and_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     soundfile.write(path, np.tile(NOISE, (5, 1)), 44100)
@@ -184,6 +185,11 @@ def test_what_is_no_recording_is_told_apart(tmp_path: Path, content: bytes, reas
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     assert "No such file" in complaint(Recording(tmp_path / "gone.wav"))[1]
     assert "directory" in complaint(Recording(tmp_path))[1]
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.wav")
+    assert "x.wav: a pipe; save" in complaint(Recording(tmp_path / "x.wav"))[1]
 
 
 def test_a_channel_that_is_not_there_is_named(tmp_path: Path) -> None:
