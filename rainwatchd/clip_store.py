@@ -60,7 +60,13 @@ class ClipStore:
             part.unlink(missing_ok=True)
 
     def make_room(self, needed_bytes: int) -> bool:
-        """Remove old files until `needed_bytes` fit; False if they do not fit even then."""
+        """Remove old files until `needed_bytes` fit; False if they do not fit even then.
+
+        For what is larger than the whole quota none is removed.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        if needed_bytes > self._quota.max_bytes:
+            return False
         files = self._files()
         total_bytes = sum(file.size_bytes for file in files)
         for file in files:

@@ -204,7 +204,10 @@ class Clips:
         flac = self._flac(job)
         if not self._store.make_room(len(flac)):
             self.lost += 1
-            self._tell("no space: free some, or lower clips.min_free_bytes")
+            self._tell(
+                f"no room for {len(flac)} bytes: free some space, raise clips.max_bytes, or lower "
+                "clips.min_free_bytes"
+            )
             return
         self._store.add(job.plan.name, flac)
         self.saved += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -307,6 +308,19 @@ def test_no_room_even_without_clips(tmp_path: Path) -> None:
     assert not store(tmp_path, 1 << 30, 1e9, 20_000, min_free_bytes=50_000).make_room(1000)
     assert left(tmp_path) == []
     assert (tmp_path / "notes.txt").exists(), "what is not a clip is never touched"
+
+
+def test_what_is_larger_than_the_quota_costs_no_other_clip(tmp_path: Path) -> None:
+    assert not store(tmp_path, 10_500, 1e9, 1 << 30).make_room(11_000)
+    assert left(tmp_path) == sorted(NAMES)
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    keeper = store(tmp_path, 1 << 30, 1e9, 1 << 30)
+    shutil.rmtree(tmp_path)
+    assert keeper.make_room(1000)
+    keeper.add(NAMES[0], b"x")
+    assert left(tmp_path) == NAMES[:1]
 
 
 def test_a_clip_of_unknown_age_does_not_expire(tmp_path: Path) -> None:
