@@ -115,6 +115,10 @@ class SupervisedMicrophone:
     def close(self) -> None:
         """Let go of the device, as far as it lets go."""
         microphone, self._microphone = self._microphone, None
+        if self._opening is not None:
+            self._opening.give_up()
+            self._opening.join(CLOSE_S)
+            microphone = self._opening.microphone
         if microphone is not None:
             self._closing = threading.Thread(target=microphone.close, daemon=True)
             self._closing.start()
@@ -220,9 +224,14 @@ class _Opening(threading.Thread):
         self.microphone: Microphone | None = None
         self.error: str | None = None
         self.began_s = time.monotonic()
+        self._given_up = False
         self._dead = dead
         self._options = options
         self._rate_hz = rate_hz
+
+    def give_up(self) -> None:
+        """Wait for no sound any more."""
+        self._given_up = True
 
     def run(self) -> None:
         """Leave the open microphone or the error behind."""
@@ -237,7 +246,7 @@ class _Opening(threading.Thread):
             microphone.open()
             # PortAudio may deliver nothing for 2 s; what passes until then belongs to the gap.
             while microphone.blocks == 0:
-                if microphone.callback_age_s > STALL_S or not microphone.active:
+                if self._given_up or microphone.callback_age_s > STALL_S or not microphone.active:
                     microphone.close()
                     raise AudioError(f"{microphone.name} delivers nothing")
                 time.sleep(0.01)

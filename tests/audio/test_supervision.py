@@ -158,6 +158,14 @@ def test_a_microphone_absent_at_boot_is_awaited(server: SoundServer) -> None:
     listener.microphone.close()
 
 
+def test_stopping_while_it_is_sought_leaves_nothing_behind(server: SoundServer) -> None:
+    listener = Listener(AudioOptions(device="no such card"))
+    for _ in range(10):
+        listener.until(lambda: listener.microphone._opening is not None, within_s=20)
+        listener.microphone.close()
+        assert not listener.microphone.stuck
+
+
 def test_the_search_ends_with_an_error_that_says_what_was_missing(
     server: SoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
