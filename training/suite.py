@@ -123,7 +123,10 @@ def plan(
     quiet = [clip for clip in clips if clip.label in AMBIENCE]
     loud = [clip for clip in clips if clip.label in LOGGING]
     if not quiet and not loud:
-        raise DataError("none of the labelled clips is held out: there is nothing to test on")
+        raise DataError(
+            "none of the labelled clips is held out: there is nothing to test on; train a model "
+            "with --fold 1 and test it, or name it by --folds"
+        )
     return (
         events,
         [joined_stream("ambience", quiet, rate_hz=rate_hz)] if quiet else [],

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -76,6 +77,9 @@ def command(options: argparse.Namespace) -> None:
     clips = [clip for clip in read(options.data) if clip.use == "train"]
     training, validation, held_out = divide(clips, options.fold, options.folds)
     windows_s = _lengths(options.windows_s)
+    least = TrainingSettings().batch_size
+    if options.examples < least:
+        raise DataError(f"--examples is {options.examples}; allowed: {least}, a batch, or more")
     mel = FRONT_ENDS[options.front_end]
     recipe = Recipe(rate_hz=mel.sample_rate_hz, synthetic_engine=options.synthetic_engine)
     mixed = options.out / "examples"
@@ -88,7 +92,8 @@ def command(options: argparse.Namespace) -> None:
         first_trained_block=options.first_trained_block,
         seed=SEED,
     )
-    _claim(options.out, recipe, settings, digest(training), len(examples.log_mel))
+    shape = {"mel": asdict(mel), "recipe": asdict(recipe), "settings": asdict(settings)}
+    _claim(options.out, shape | {"data": digest(training), "count": len(examples.log_mel)})
     networks = []
     for window_s in windows_s:
         unseen = real_windows(
@@ -191,11 +196,10 @@ def divide(
     return parts["training"], parts["validation"], held_out
 
 
-def _claim(out: Path, recipe: Recipe, settings: TrainingSettings, data: str, count: int) -> None:
+def _claim(out: Path, wanted: dict[str, Any]) -> None:
     """Note in `out` what is trained there; refuse to go on with another run's checkpoints."""
     noted = out / "run.json"
-    run = {"recipe": asdict(recipe), "settings": asdict(settings), "data": data, "count": count}
-    text = json.dumps(run, indent=1)
+    text = json.dumps(wanted, indent=1)
     if noted.exists() and noted.read_text() != text:
         raise DataError(
             f"{out} holds a run with other data or settings: give another folder, or delete it"

@@ -137,6 +137,30 @@ def test_a_folder_without_classes_is_refused_with_what_to_make(tmp_path):
         read(tmp_path / "absent")
 
 
+def test_a_manifest_needs_no_lengths_and_may_name_files_anywhere(tmp_path):
+    write(tmp_path / "elsewhere/a.wav", SECOND)
+    path = manifest(tmp_path, f"{tmp_path}/elsewhere/a.wav,first,engine")
+    (only,) = read(path)
+    assert only.duration_s == 1.0
+    assert only.path == tmp_path / "elsewhere/a.wav"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"filename,fold,category,src_file\n",
+        b"filename,fold,category,src_file\n1-100-A-41.wav,1\n",
+        b"filename,fold,category,src_file\n\xe9.wav,1,rain,7\n",
+        b"filename,fold,category,src_file\n" + b"x" * 200_000 + b",1,rain,7\n",
+    ],
+)
+def test_a_damaged_table_of_a_collection_is_refused(tmp_path, content):
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta/esc50.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"esc50.csv: .*; fetch the file again"):
+        read(tmp_path)
+
+
 def test_unreadable_clips_are_counted_and_named(tmp_path):
     names = [f"{number}.wav" for number in range(5)]
     for name in names:

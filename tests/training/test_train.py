@@ -67,6 +67,15 @@ def test_windows_that_no_example_holds_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_fewer_examples_than_a_batch_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(tmp_path / "run"), "--data", str(RECORDINGS), "--examples", "32"]
+    assert main(command) == 1
+    assert "--examples is 32; allowed: 64, a batch, or more" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     weights = _random_weights(tmp_path / "random.weights.h5")
@@ -88,10 +97,12 @@ def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     assert set(_epochs(curves)) == {0, 1, 2}
     assert "Epoch 1/3" not in done.stdout.decode()
     assert (out / "model.onnx").exists()
-    command[command.index("3")] = "2"
-    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    assert refused.returncode == 1
-    assert f"{out} holds a run with other data or settings" in refused.stderr.decode()
+    for other in (["--epochs", "2"], ["--front-end", "wide"]):
+        refused = subprocess.run(
+            [*command, *other], cwd=ROOT, env=environment, capture_output=True, check=False
+        )
+        assert refused.returncode == 1
+        assert f"{out} holds a run with other data or settings" in refused.stderr.decode()
 
 
 def _epochs(table: Path) -> list[int]:

@@ -128,18 +128,25 @@ def read_urbansound8k(folder: Path) -> list[Clip]:
 
 
 def _fold(path: Path, number: str) -> int:
-    if not number.isdigit():
+    if not number.isdecimal():
         raise DataError(f"{path}: fold is {number!r} in the collection's table, not a number")
     return int(number)
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{path}: column {', '.join(missing)} missing; fetch the file again")
-        return list(reader)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            names = reader.fieldnames or ()
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); fetch the file again") from error
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise DataError(f"{path}: column {', '.join(missing)} missing; fetch the file again")
+    if not rows or any(row[name] is None for row in rows for name in columns):
+        raise DataError(f"{path}: it is cut short; fetch the file again")
+    return rows
 
 
 _LAYOUTS: dict[str, Callable[[Path], list[Clip]]] = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
 
-from training.dataset.clip import LABELS, Clip, DataError
+from training.dataset.clip import LABELS, Clip, DataError, duration_s
 from training.dataset.rules import LEFT_OUT, RELABELLED, joined_recordings
 
 _log = logging.getLogger(__name__)
@@ -29,23 +30,17 @@ def read_manifest(path: Path) -> list[Clip]:
     The columns ``path``, ``recording`` and ``class`` must be there; ``sub_label``, ``source``,
     ``duration_s``, ``use``, ``fold``, ``license``, ``license_checked``, ``attribution`` and
     ``audioset_tags`` (``Name 0.77; Other 0.46``) may be.
-    Rows that `training.dataset.rules` knows to be wrong are left out or relabelled. Files are
-    not opened. Raises `DataError` naming the line.
+    Rows that `training.dataset.rules` knows to be wrong are left out or relabelled. A file is
+    opened only where its ``duration_s`` isn't given. Raises `DataError` naming the line.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); give the path of a CSV file") from error
-    reader = csv.DictReader(text.splitlines())
-    missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-    if missing:
-        raise DataError(
-            f"{path}: column {', '.join(missing)} missing; the first line must name "
-            f"{', '.join(_REQUIRED)}"
-        )
-    clips = [_clip(path, reader.line_num, row) for row in reader]
-    if not clips:
-        raise DataError(f"{path}: no rows; add one row a clip")
+    try:
+        clips = _clips(path, csv.DictReader(text.splitlines()))
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file ({error}); save it anew") from error
     kept = [clip for clip in clips if _relative(path, clip) not in LEFT_OUT]
     if len(kept) < len(clips):
         _log.info("%s: %d rows left out by rule", path, len(clips) - len(kept))
@@ -58,8 +53,31 @@ def read_manifest(path: Path) -> list[Clip]:
     return joined_recordings(corrected)
 
 
+def _clips(path: Path, reader: csv.DictReader[str]) -> list[Clip]:
+    missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
+    if missing:
+        raise DataError(
+            f"{path}: column {', '.join(missing)} missing; the first line must name "
+            f"{', '.join(_REQUIRED)}"
+        )
+    clips = [_clip(path, reader.line_num, row) for row in reader]
+    if not clips:
+        raise DataError(f"{path}: no rows; add one row a clip")
+    return clips
+
+
 def _relative(manifest: Path, clip: Clip) -> str:
-    return clip.path.relative_to(manifest.parent).as_posix()
+    if clip.path.is_relative_to(manifest.parent):
+        return clip.path.relative_to(manifest.parent).as_posix()
+    return clip.path.as_posix()
+
+
+def _measured_s(file: Path) -> float:
+    """Return the file's length; 0 where it cannot be read, as whatever loads it will say."""
+    try:
+        return duration_s(file)
+    except DataError:
+        return 0.0
 
 
 def _clip(manifest: Path, line: int, row: dict[str, str | None]) -> Clip:
@@ -77,18 +95,21 @@ def _clip(manifest: Path, line: int, row: dict[str, str | None]) -> Clip:
     if use not in ("train", "evaluate"):
         raise DataError(f"{where}: use is {use!r}; allowed: train, evaluate")
     fold = field("fold")
+    file = manifest.parent / field("path")
     try:
-        duration_s = float(field("duration_s", "0"))
+        length_s = float(field("duration_s")) if field("duration_s") else None
         own_fold = int(fold) if fold else None
     except ValueError as error:
         raise DataError(f"{where}: duration_s and fold must be numbers ({error})") from error
+    if length_s is not None and not 0.0 < length_s < math.inf:
+        raise DataError(f"{where}: duration_s is {length_s:g}; allowed: above 0, or empty")
     return Clip(
-        path=manifest.parent / field("path"),
+        path=file,
         recording=field("recording"),
         label=label,
         sub_label=field("sub_label", label),
         source=field("source", manifest.parent.name),
-        duration_s=duration_s,
+        duration_s=_measured_s(file) if length_s is None else length_s,
         use=use,
         fold=own_fold,
         license=field("license"),
