@@ -73,6 +73,9 @@ def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentP
         return _list_devices()
     if args.file:
         return _replay(args, load_config(), parser)
+    for option in ("json", "scores", "plot", "mqtt", "realtime", "jobs"):
+        if getattr(args, option):
+            parser.error(f"--{option} goes with --file PATH; without it the daemon listens")
     return _daemon(load_config, args.verbose)
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,6 +246,15 @@ def test_damaged_files_never_bring_a_traceback(run: Run, tmp_path: Path) -> None
     assert named <= set(map(str, paths))
 
 
+def test_a_model_may_have_any_name(tiny_model: Path, recording: Path, tmp_path: Path) -> None:
+    named = tmp_path / "null: a.onnx"
+    shutil.copy(tiny_model, named)
+    done = subprocess.run(
+        command("--model", named, "--file", recording), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -254,6 +264,8 @@ def test_damaged_files_never_bring_a_traceback(run: Run, tmp_path: Path) -> None
         (["--jobs", "many", "--file", "a.wav"], "--jobs"),
         (["--bogus", "--file", "a.wav"], "unknown argument '--bogus'"),
         (["--file", "a.wav", "--step_s"], "--step_s needs a value"),
+        (["--json"], "--json goes with --file PATH"),
+        (["--scores", "x.csv"], "--scores goes with --file PATH"),
         (["stray"], "unknown argument 'stray'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 from pathlib import Path
 
@@ -94,12 +95,13 @@ class Recording:
         if file.frames == 0:
             raise AudioError(
                 f"{self._name}: its header says that it has no samples; if the recorder was cut "
-                f"off while writing, `sox --ignore-length {self._name} mended.wav` may save it"
+                f"off while writing, `sox --ignore-length {shlex.quote(self._name)} mended.wav` "
+                "may save it"
             )
         if file.frames > _MOST_FRAMES:
             raise AudioError(
                 f"{self._name}: its header doesn't say how long it is; "
-                f"`sox {self._name} mended.flac` writes one that does"
+                f"`sox {shlex.quote(self._name)} mended.flac` writes one that does"
             )
         self.duration_s = _promised_frames(file) / self.rate_hz
         self._started_s = time.monotonic()
