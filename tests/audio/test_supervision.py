@@ -158,10 +158,13 @@ def test_a_microphone_absent_at_boot_is_awaited(server: SoundServer) -> None:
     listener.microphone.close()
 
 
-def test_stopping_while_it_is_sought_leaves_nothing_behind(server: SoundServer) -> None:
+def test_stopping_while_it_is_sought_leaves_nothing_behind(
+    server: SoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "MAX_BACKOFF_S", 0.5)
     listener = Listener(AudioOptions(device="no such card"))
-    for _ in range(10):
-        listener.until(lambda: listener.microphone._opening is not None, within_s=20)
+    for _ in range(5):
+        listener.until(lambda: listener.microphone.stuck, within_s=20)
         listener.microphone.close()
         assert not listener.microphone.stuck
 
