@@ -94,6 +94,16 @@ def test_a_score_that_is_no_number_starts_nothing() -> None:
     assert decide([math.nan] * 20) == []
 
 
+@pytest.mark.parametrize("smoothing", ["mean", "ema"])
+def test_a_span_of_nothing_smooths_nothing(smoothing: str) -> None:
+    rule = msgspec.structs.replace(RULE, smoothing=smoothing, span_s=0.0)
+    alone = msgspec.structs.replace(RULE, smoothing="mean", span_s=1.0)
+    scores = sounds((10, 20), length_s=40)
+    heard, expected = decide(scores, rule), decide(scores, alone)
+    assert [event.detected_at for event in heard] == [event.detected_at for event in expected]
+    assert phases(heard) == ["onset", "offset"]
+
+
 def test_between_the_thresholds_an_event_lasts_but_none_starts() -> None:
     between = [(RULE.on_threshold + RULE.off_threshold) / 2] * 30
 
