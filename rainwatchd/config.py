@@ -59,8 +59,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def rule(self, label: str, rule: DecisionRule) -> DecisionRule:
         """Apply what the file says about `label` to the model's own rule."""
-        merged = msgspec.structs.asdict(rule) | self.decision.get(label, {})
-        return msgspec.convert(merged, DecisionRule)
+        return _changed(rule, self.decision.get(label, {}))
 
     @property
     def model_path(self) -> Path:
@@ -137,6 +136,10 @@ def _decode(document: config_lines.Document) -> Config:
         raise config_lines.explain(error, document, Config) from error
 
 
+def _changed(rule: DecisionRule, changes: Mapping[str, Any]) -> DecisionRule:
+    return msgspec.convert(msgspec.structs.asdict(rule) | dict(changes), DecisionRule)
+
+
 def _check_decision(decision: dict[str, Any], document: config_lines.Document) -> None:
     """Check the classes' sections one by one: msgspec doesn't name a dictionary's keys."""
     for label, changes in decision.items():
@@ -151,7 +154,7 @@ def _check_decision(decision: dict[str, Any], document: config_lines.Document) -
 
 def _check_rule(label: str, changes: Mapping[str, Any], document: config_lines.Document) -> None:
     try:
-        msgspec.convert(msgspec.structs.asdict(DecisionRule()) | dict(changes), DecisionRule)
+        _changed(DecisionRule(), changes)
     except msgspec.ValidationError as error:
         raise config_lines.explain(
             error, document, DecisionRule, ("decision", str(label))
