@@ -205,8 +205,7 @@ class Clips:
         if not self._store.make_room(len(flac)):
             self.lost += 1
             self._tell(
-                f"no room for {len(flac)} bytes: free some space, raise clips.max_bytes, or lower "
-                "clips.min_free_bytes"
+                "no room: free some space, raise clips.max_bytes, or lower clips.min_free_bytes"
             )
             return
         self._store.add(job.plan.name, flac)
