@@ -74,7 +74,7 @@ bench: $(VENV)/test.stamp
 model: $(VENV)/test.stamp
 	$(MAKE) --jobs=2 $(FOLDS) build/final/model.onnx
 	$(BIN)/python -m training tune build/final/model.onnx build/final/model-fp32.onnx \
-		--folds $(FOLDS) --data $(SHARED)/data/manifest.csv --false-alarms 0
+		--folds $(FOLDS) --data $(SHARED)/data/manifest.csv
 	install -m 644 build/final/model.onnx rainwatchd/models/rainwatch.onnx
 	install -m 644 build/final/model-fp32.onnx rainwatchd/models/rainwatch-fp32.onnx
 	install -m 644 build/final/model.json rainwatchd/models/rainwatch.json
@@ -83,7 +83,8 @@ model: $(VENV)/test.stamp
 		--notes training/notes.md
 
 FOLDS := $(foreach part,1 2 3,build/fold$(part)/model.onnx)
-TRAIN := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m training train \
+TRAIN := OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	$(BIN)/python -m training train \
 	--data $(SHARED)/data/manifest.csv
 
 build/fold%/model.onnx: $(VENV)/test.stamp

@@ -113,9 +113,8 @@ storm and other recordings, joined end to end.
 
 {settings}
 
-Listeners other than the shipped rules were given their best threshold and smoothing on these very
-streams, for at most one false alarm a class; the notes below say what the shipped rules were
-chosen on."""
+Listeners below the first were given their best threshold and smoothing on these very streams, for
+at most one false alarm a class."""
 
 
 def _details(verdict: Verdict) -> str:

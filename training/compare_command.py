@@ -12,11 +12,12 @@ import numpy as np
 
 from training.dataset import digest, read
 from training.examples import Examples, make_examples
-from training.model import together
+from training.kinds import LABELS, Kinds, kinds_of
+from training.model import of_classes
 from training.options import add_data, add_weights
 from training.remix import Remix
-from training.soundscape import LABELS, Recipe
-from training.train import EXAMPLE_S, FRONT_ENDS, WINDOWS_S, TrainingSettings, train
+from training.soundscape import Recipe
+from training.train import EXAMPLE_S, FRONT_ENDS, TrainingSettings, train
 from training.train_command import SEED, divide, real_windows
 
 _FALSE_SHARE = 0.01
@@ -30,22 +31,22 @@ class Variant:
     """One way to build the network; what is not named is as shipped."""
 
     front_end: str = "standard"
-    windows_s: tuple[float, ...] = WINDOWS_S[:1]
-    """The shorter of the two networks that ship stands for both: it costs half."""
+    window_s: float = EXAMPLE_S
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     recipe: Recipe = field(default_factory=Recipe)
 
 
 VARIANTS = {
-    "as shipped, the shorter window": Variant(),
+    "as shipped": Variant(),
+    "classes alone": Variant(settings=TrainingSettings(kind_share=0.0)),
+    "kinds as much as classes": Variant(settings=TrainingSettings(kind_share=1.0)),
     "contrast to three medians": Variant(settings=TrainingSettings(gain_control="contrast")),
     "window maximum": Variant(settings=TrainingSettings(gain_control="window_maximum")),
     "PCEN": Variant(settings=TrainingSettings(gain_control="pcen")),
     "no procedural engines": Variant(recipe=Recipe(synthetic_engine=0.0, synthetic_chainsaw=0.0)),
     "1024-point transform, 96 bands to 5 kHz, 64 frames": Variant("fine"),
     "64 bands to 4 kHz": Variant("coarse"),
-    "window of 4 s": Variant(windows_s=WINDOWS_S[1:]),
-    "both windows": Variant(windows_s=WINDOWS_S),
+    "window of 2 s": Variant(window_s=2.0),
     "band to 8 kHz": Variant("wide"),
     "pretrained blocks frozen up to the last": Variant(
         settings=TrainingSettings(first_trained_block=17)
@@ -77,7 +78,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> None:
     """Train every variant alike, small, on one fold; write the table after each."""
     clips = [clip for clip in read(options.data) if clip.use == "train"]
-    training, _, held_out = divide(clips, 1, 3)
+    training, held_out = divide(clips, 1, 3)
+    kinds = kinds_of(training)
     outcomes = []
     for name in options.variants:
         variant = VARIANTS[name]
@@ -90,43 +92,51 @@ def command(options: argparse.Namespace) -> None:
             mel,
             mel.frames_in(EXAMPLE_S),
             recipe,
+            kinds=kinds,
             count=options.examples,
             seed=SEED,
         )
         settings = replace(variant.settings, epochs=options.epochs, seed=SEED)
-        networks = []
-        for window_s in variant.windows_s:
-            windows = real_windows(
-                folder, held_out, mel, recipe, window_s, count=1500, seed=SEED + 2
-            )
-            # Variants that share a network share its folder.
-            kind = (digest(training), replace(variant, windows_s=(window_s,)), settings)
-            home = options.out / hashlib.sha256(repr(kind).encode()).hexdigest()[:12]
-            remix = Remix(examples, mel, recipe, mel.frames_in(window_s))
-            networks.append(train(remix, windows, settings, weights=options.weights, home=home))
-        scores = together(networks).predict(
+        windows = real_windows(
+            folder,
+            held_out,
+            mel,
+            recipe,
+            variant.window_s,
+            kinds=kinds,
+            count=1500,
+            seed=SEED + 2,
+        )
+        home = (
+            options.out
+            / hashlib.sha256(repr((digest(training), variant, settings)).encode()).hexdigest()[:12]
+        )
+        remix = Remix(examples, mel, recipe, kinds, mel.frames_in(variant.window_s))
+        trained = train(remix, windows, settings, kinds=kinds, weights=options.weights, home=home)
+        scores = of_classes(trained, kinds).predict(
             windows.log_mel.astype(np.float32), batch_size=64, verbose=0
         )
-        outcomes.append(_outcome(name, scores, windows))
+        outcomes.append(_outcome(name, scores, windows, kinds))
         (options.out / "table.md").write_text(table(outcomes))
     print(table(outcomes))
 
 
-def _outcome(name: str, scores: np.ndarray, windows: Examples) -> Outcome:
+def _outcome(name: str, scores: np.ndarray, windows: Examples, kinds: Kinds) -> Outcome:
     """Measure with chainsaw and engine together: either one brings the ranger."""
     logging = scores[:, LABELS.index("chainsaw")] + scores[:, LABELS.index("engine")]
-    quiet = np.isnan(windows.snr_db)
+    target = kinds.merged(windows.target(kinds))
+    quiet = target[:, LABELS.index("background")] == 1.0
     threshold = float(np.quantile(logging[quiet], 1.0 - _FALSE_SHARE))
 
     def recall(label: str, low_db: float, high_db: float) -> float:
         chosen = (
-            (windows.target[:, LABELS.index(label)] > 0)
+            (target[:, LABELS.index(label)] > 0)
             & (windows.snr_db >= low_db)
             & (windows.snr_db < high_db)
         )
         return round(float(np.mean(logging[chosen] > threshold)), 3)
 
-    loss = -float(np.mean(np.sum(windows.target * np.log(scores + 1e-7), axis=1)))
+    loss = -float(np.mean(np.sum(target * np.log(scores + 1e-7), axis=1)))
     return Outcome(
         name,
         round(loss, 3),

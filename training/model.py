@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.kinds import Kinds
 
 GAIN_CONTROLS = ("contrast", "half_median", "window_maximum", "pcen")
 """Ways to bring a window into the network's range; the model card holds their comparison."""
@@ -21,15 +22,15 @@ _MOVING_AVERAGE = 0.97
 def build(
     n_mels: int,
     frames: int,
-    classes: int,
+    kinds: Kinds,
     *,
     gain_control: str = "half_median",
     weights: Path | None,
     dropout: float = 0.3,
 ) -> Any:
-    """Return the Keras model: ``log_mel [batch, n_mels, frames]`` in dB to ``scores``.
+    """Return the Keras model: ``log_mel [batch, n_mels, frames]`` in dB to scores of `kinds`.
 
-    The output, softmax, has shape ``[batch, classes]``. `weights` is a file of
+    The output, softmax, has shape ``[batch, kinds]``. `weights` is a file of
     MobileNetV2's ImageNet weights without the top; None lets Keras fetch
     its own. The sub-model that holds MobileNetV2 is the layer named ``mobilenet_v2``.
     """
@@ -47,32 +48,35 @@ def build(
         backbone.load_weights(weights)
     pooled = keras.layers.GlobalAveragePooling2D()(backbone(picture))
     pooled = keras.layers.Dropout(dropout)(pooled)
-    scores = keras.layers.Dense(classes, activation="softmax", name="scores")(pooled)
+    scores = keras.layers.Dense(len(kinds), activation="softmax", name="kinds")(pooled)
     return keras.Model(log_mel, scores, name="rainwatch")
 
 
-def together(networks: Sequence[Any]) -> Any:
-    """Return one model of several: each hears the end of the longest's window, as long as its own.
+def graded_loss(kinds: Kinds, kind_share: float) -> Any:
+    """Return the cross-entropy of the classes, and `kind_share` of that of kinds within them.
 
-    The scores are the normalised geometric mean of theirs (logarithmic opinion pool, Genest and
-    Zidek 1986): a class that one of them rules out stays low, which an arithmetic mean forgives.
+    At 1 it is the plain cross-entropy of the kinds, since p(kind) = p(class) p(kind | class).
     """
+    from keras import ops
+
+    matrix = kinds.matrix
+
+    def entropy(target: Any, scores: Any) -> Any:
+        return -ops.sum(target * ops.log(ops.maximum(scores, _LEAST_SCORE)), axis=-1)
+
+    def loss(target: Any, scores: Any) -> Any:
+        classes = entropy(ops.matmul(target, matrix), ops.matmul(scores, matrix))
+        return (1.0 - kind_share) * classes + kind_share * entropy(target, scores)
+
+    return loss
+
+
+def of_classes(network: Any, kinds: Kinds) -> Any:
+    """Return the model whose ``scores`` are of classes, ``[batch, classes]``: kinds added up."""
     import keras
     from keras import ops
 
-    if len(networks) == 1:
-        return networks[0]
-    n_mels = networks[0].input_shape[1]
-    frames = max(network.input_shape[2] for network in networks)
-    log_mel = keras.Input((n_mels, frames), name="log_mel", dtype="float32")
-    opinions = []
-    for network in networks:
-        own = network.input_shape[2]
-        network.name = f"window_of_{own}_frames"
-        scores = network(log_mel[:, :, frames - own :])
-        opinions.append(ops.log(ops.maximum(scores, _LEAST_SCORE)))
-    scores = keras.layers.Softmax(name="scores")(ops.mean(ops.stack(opinions), axis=0))
-    return keras.Model(log_mel, scores, name="rainwatch")
+    return keras.Model(network.input, ops.matmul(network.output, kinds.matrix), name="rainwatch")
 
 
 def gain_control_layer(kind: str, n_mels: int) -> Any:

@@ -13,7 +13,8 @@ import numpy as np
 
 from rainwatchd.features import MelSpec
 from training.examples import Examples
-from training.model import build, prepare_fine_tuning
+from training.kinds import Kinds
+from training.model import build, graded_loss, prepare_fine_tuning
 from training.remix import Remix
 
 FRONT_ENDS: Mapping[str, MelSpec] = {
@@ -23,9 +24,6 @@ FRONT_ENDS: Mapping[str, MelSpec] = {
     "wide": MelSpec(16000, 2048, 1000, 128, 40.0, 8000.0),
 }
 """Front-ends that were compared; see the model card."""
-
-WINDOWS_S = (2.0, 4.0)
-"""One network hears the last two seconds, another the last four; they err on different sounds."""
 
 EXAMPLE_S = 4.0
 """Length of an example, of which windows are cut: what `Recipe.length` holds. None is longer."""
@@ -45,6 +43,8 @@ class TrainingSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     batch_size: int = 64
+    kind_share: float = 1.0
+    """Weight of telling kinds apart within a class; see `training.model.graded_loss`."""
     first_trained_block: int = 3
     """Blocks of MobileNetV2 before this one keep their ImageNet weights."""
     seed: int = 1
@@ -52,9 +52,10 @@ class TrainingSettings:
 
 def train(
     remix: Remix,
-    validation: Examples,
+    watched: Examples,
     settings: TrainingSettings,
     *,
+    kinds: Kinds,
     weights: Path | None,
     home: Path,
 ) -> Any:
@@ -67,11 +68,11 @@ def train(
     home.mkdir(parents=True, exist_ok=True)
     random.seed(settings.seed)
     keras.utils.set_random_seed(settings.seed)
-    n_mels, frames = validation.log_mel.shape[1:]
+    n_mels, frames = watched.log_mel.shape[1:]
     network = build(
         n_mels,
         frames,
-        validation.target.shape[1],
+        kinds,
         gain_control=settings.gain_control,
         weights=weights,
     )
@@ -81,7 +82,7 @@ def train(
         return network
     if not (home / "backup").exists():
         _train_head(network, remix, settings)
-    _train_all(network, remix, validation, settings, home)
+    _train_all(network, remix, watched, settings, kinds=kinds, home=home)
     network.save_weights(home / "trained.part.weights.h5")
     (home / "trained.part.weights.h5").rename(finished)
     draw_curves(home / "curves.csv", home / "curves.png")
@@ -99,7 +100,7 @@ def _train_head(network: Any, remix: Remix, settings: TrainingSettings) -> None:
     import keras
 
     log_mel, target = some_windows(remix, _HEAD_EXAMPLES, settings.seed)
-    head = network.get_layer("scores")
+    head = network.get_layer("kinds")
     trunk = keras.Model(network.input, head.input)
     features = trunk.predict(log_mel, verbose=0, batch_size=64)
     alone = keras.Sequential([keras.Input(features.shape[1:]), head])
@@ -110,8 +111,10 @@ def _train_head(network: Any, remix: Remix, settings: TrainingSettings) -> None:
 def _train_all(
     network: Any,
     remix: Remix,
-    validation: Examples,
+    watched: Examples,
     settings: TrainingSettings,
+    *,
+    kinds: Kinds,
     home: Path,
 ) -> None:
     import keras
@@ -125,13 +128,13 @@ def _train_all(
     )
     network.compile(
         keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
-        "categorical_crossentropy",
-        metrics=["accuracy"],
+        graded_loss(kinds, settings.kind_share),
+        metrics=["categorical_accuracy"],
     )
     network.fit(
         batches,
         epochs=settings.epochs,
-        validation_data=(validation.log_mel.astype(np.float32), validation.target),
+        validation_data=(watched.log_mel.astype(np.float32), watched.target(kinds)),
         validation_batch_size=64,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),
@@ -177,7 +180,7 @@ def draw_curves(table: Path, picture: Path) -> None:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) + 1 for row in rows]
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
+    for axis, name in zip(axes, ("loss", "categorical_accuracy"), strict=True):
         axis.plot(epochs, [float(row[name]) for row in rows], label="training mixtures")
         axis.plot(epochs, [float(row[f"val_{name}"]) for row in rows], label="held-out mixtures")
         axis.set(xlabel="epoch", title=name)

@@ -18,22 +18,25 @@ from rainwatchd.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
 from training.dataset import Clip, DataError, digest, folds, read, split_by_recording
 from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
-from training.model import GAIN_CONTROLS, together
+from training.kinds import LABELS, Kinds, kinds_of
+from training.model import GAIN_CONTROLS, of_classes
 from training.options import add_data, add_weights
 from training.remix import Remix
 from training.scoring import HeldOut
-from training.soundscape import LABELS, Recipe
+from training.soundscape import Recipe
 from training.train import (
     EXAMPLE_S,
     FRONT_ENDS,
-    WINDOWS_S,
     TrainingSettings,
     some_windows,
     train,
 )
 
-_VALIDATION_SHARE = 0.15
-_VALIDATION_EXAMPLES = 1000
+_WATCHED_SHARES = {"watched": 0.15, "rest": 0.85}
+"""Where nothing is held out the curves show windows of known recordings: that the run is sound,
+not how good it is. No choice hangs on them, there or in a fold."""
+
+_WATCHED_EXAMPLES = 1000
 _CALIBRATION_WINDOWS = 512
 _SHORTEST_S = 1.0
 """MobileNetV2 halves time and bands five times, and wants something left."""
@@ -53,12 +56,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="standard")
     parser.add_argument(
-        "--windows-s",
+        "--window-s",
         type=float,
-        nargs="+",
-        default=WINDOWS_S,
-        metavar="SECONDS",
-        help=f"lengths of the windows, at most {EXAMPLE_S:g}; a network for each, in one file",
+        default=EXAMPLE_S,
+        help=f"what the network hears at a time, at most {EXAMPLE_S:g}",
     )
     parser.add_argument(
         "--gain-control", choices=GAIN_CONTROLS, default=TrainingSettings().gain_control
@@ -75,16 +76,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> None:
     """Mix, train, export; the model file appears last."""
     clips = [clip for clip in read(options.data) if clip.use == "train"]
-    training, validation, held_out = divide(clips, options.fold, options.folds)
-    windows_s = _lengths(options.windows_s)
+    training, held_out = divide(clips, options.fold, options.folds)
+    watched = held_out or split_by_recording(clips, _WATCHED_SHARES, SEED)["watched"]
+    if not _SHORTEST_S <= options.window_s <= EXAMPLE_S:
+        raise DataError(
+            f"--window-s is {options.window_s:g}; allowed: {_SHORTEST_S:g} to {EXAMPLE_S:g}"
+        )
     least = TrainingSettings().batch_size
     if options.examples < least:
         raise DataError(f"--examples is {options.examples}; allowed: {least}, a batch, or more")
     mel = FRONT_ENDS[options.front_end]
     recipe = Recipe(rate_hz=mel.sample_rate_hz, synthetic_engine=options.synthetic_engine)
+    kinds = kinds_of(training)
     mixed = options.out / "examples"
     examples = make_examples(
-        mixed, training, mel, mel.frames_in(EXAMPLE_S), recipe, count=options.examples, seed=SEED
+        mixed,
+        training,
+        mel,
+        mel.frames_in(EXAMPLE_S),
+        recipe,
+        kinds=kinds,
+        count=options.examples,
+        seed=SEED,
     )
     settings = TrainingSettings(
         gain_control=options.gain_control,
@@ -92,23 +105,22 @@ def command(options: argparse.Namespace) -> None:
         first_trained_block=options.first_trained_block,
         seed=SEED,
     )
-    shape = {"mel": asdict(mel), "recipe": asdict(recipe), "settings": asdict(settings)}
-    _claim(options.out, shape | {"data": digest(training), "count": len(examples.log_mel)})
-    networks = []
-    for window_s in windows_s:
-        unseen = real_windows(
-            mixed,
-            validation,
-            mel,
-            recipe,
-            window_s,
-            count=min(_VALIDATION_EXAMPLES, options.examples),
-            seed=SEED + 1,
-        )
-        remix = Remix(examples, mel, recipe, mel.frames_in(window_s))
-        home = options.out / f"window-of-{window_s:g}-s"
-        networks.append(train(remix, unseen, settings, weights=options.weights, home=home))
-    network = together(networks)
+    shape: dict[str, Any] = {"mel": asdict(mel), "recipe": asdict(recipe), "settings": asdict(settings)}
+    shape |= {"data": digest(training), "count": len(examples.log_mel)}
+    _claim(options.out, shape | {"window_s": options.window_s})
+    unseen = real_windows(
+        mixed,
+        watched,
+        mel,
+        recipe,
+        options.window_s,
+        kinds=kinds,
+        count=min(_WATCHED_EXAMPLES, options.examples),
+        seed=SEED + 1,
+    )
+    remix = Remix(examples, mel, recipe, kinds, mel.frames_in(options.window_s))
+    trained = train(remix, unseen, settings, kinds=kinds, weights=options.weights, home=options.out)
+    network = of_classes(trained, kinds)
     part = options.out / "part.onnx"
     export_onnx(network, part)
     scores = run(part, unseen.log_mel.astype(np.float32))
@@ -123,7 +135,7 @@ def command(options: argparse.Namespace) -> None:
         n_mels=mel.n_mels,
         fmin_hz=mel.fmin_hz,
         fmax_hz=mel.fmax_hz,
-        window_s=windows_s[-1],
+        window_s=options.window_s,
         step_s=1.0,
         decision={label: DecisionRule() for label in LABELS[1:]},
         training_data={
@@ -132,10 +144,10 @@ def command(options: argparse.Namespace) -> None:
             "minutes": round(sum(clip.duration_s for clip in training) / 60, 1),
             "mixed_windows": len(examples.log_mel),
         },
-        metrics={"held_out_windows_accuracy": _accuracy(scores, unseen)},
+        metrics={"held_out_windows_accuracy": _accuracy(scores, unseen, kinds)},
     )
-    known = HeldOut(_recordings(held_out), _recordings(validation))
-    reference = _reference(unseen)
+    known = HeldOut(sorted({clip.recording for clip in held_out}))
+    reference = _reference(unseen, kinds)
     calibration, _ = some_windows(remix, _CALIBRATION_WINDOWS, SEED)
     quantise(part, options.out / "part-int8.onnx", calibration)
     for built, name in (("part.onnx", "model-fp32"), ("part-int8.onnx", "model")):
@@ -152,6 +164,7 @@ def real_windows(
     recipe: Recipe,
     window_s: float,
     *,
+    kinds: Kinds,
     count: int,
     seed: int,
 ) -> Examples:
@@ -164,36 +177,18 @@ def real_windows(
         synthetic_chainsaw=0.0,
         ready=1.0,
     )
-    return make_examples(folder, clips, mel, frames, real, count=count, seed=seed)
-
-
-def _lengths(windows_s: Sequence[float]) -> list[float]:
-    """Return the windows' lengths from shortest to longest, each once."""
-    lengths = sorted(set(windows_s))
-    if not all(_SHORTEST_S <= length <= EXAMPLE_S for length in lengths):
-        raise DataError(
-            f"--windows-s is {' '.join(f'{length:g}' for length in windows_s)}; "
-            f"allowed: {_SHORTEST_S:g} to {EXAMPLE_S:g}"
-        )
-    return lengths
+    return make_examples(folder, clips, mel, frames, real, kinds=kinds, count=count, seed=seed)
 
 
 def divide(
     clips: Sequence[Clip], fold: int | None, count: int
-) -> tuple[list[Clip], list[Clip], list[Clip]]:
-    """Return training, validation and held-out clips, no recording in two of them.
-
-    Without a fold nothing is held out and validation repeats a part of the training clips: it
-    then shows that the run is sound, not how good it is.
-    """
-    shares = {"training": 1.0 - _VALIDATION_SHARE, "validation": _VALIDATION_SHARE}
+) -> tuple[Sequence[Clip], Sequence[Clip]]:
+    """Return training and held-out clips, no recording in both; without a fold none is held out."""
     if fold is None:
-        return list(clips), split_by_recording(clips, shares, SEED)["validation"], []
+        return clips, []
     if not 1 <= fold <= count:
         raise DataError(f"--fold is {fold}; allowed: 1 to {count} (--folds)")
-    rest, held_out = folds(clips, count, SEED)[fold - 1]
-    parts = split_by_recording(rest, shares, SEED)
-    return parts["training"], parts["validation"], held_out
+    return folds(clips, count, SEED)[fold - 1]
 
 
 def _claim(out: Path, wanted: dict[str, Any]) -> None:
@@ -207,16 +202,14 @@ def _claim(out: Path, wanted: dict[str, Any]) -> None:
     noted.write_text(text)
 
 
-def _recordings(clips: Sequence[Clip]) -> list[str]:
-    return sorted({clip.recording for clip in clips})
+def _accuracy(scores: np.ndarray, examples: Examples, kinds: Kinds) -> float:
+    wanted = kinds.merged(examples.target(kinds))
+    return round(float(np.mean(scores.argmax(1) == wanted.argmax(1))), 4)
 
 
-def _accuracy(scores: np.ndarray, examples: Examples) -> float:
-    return round(float(np.mean(scores.argmax(1) == examples.target.argmax(1))), 4)
-
-
-def _reference(examples: Examples) -> np.ndarray:
+def _reference(examples: Examples, kinds: Kinds) -> np.ndarray:
     """Return the clearest chainsaw window there is; any other where there is none."""
-    loudness = np.nan_to_num(examples.snr_db, nan=-99.0) + 100.0 * examples.target[:, 1]
+    saw = kinds.merged(examples.target(kinds))[:, LABELS.index("chainsaw")]
+    loudness = np.nan_to_num(examples.snr_db, nan=-99.0) + 100.0 * saw
     window: np.ndarray = examples.log_mel[int(loudness.argmax())].astype(np.float32)
     return window

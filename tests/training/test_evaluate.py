@@ -95,12 +95,10 @@ def test_bad_input_is_one_line_and_leaves_no_card(model, data, tmp_path, capsys)
 
 def test_tuned_rules_are_put_into_the_model_file(model, data):
     names = [f"{label}/{n}" for label in LABELS for n in (0, 1)]
-    lists = {"held_out_recordings": [], "validation_recordings": names}
-    model.with_suffix(".json").write_text(json.dumps(lists))
+    model.with_suffix(".json").write_text(json.dumps({"held_out_recordings": names}))
     before = read_model(model).spec
     assert main(["tune", str(model), "--data", str(data), "--events", "1"]) == 0
     after = read_model(model).spec
     assert set(after.decision) == {"chainsaw", "engine", "storm"}
     assert after.decision != before.decision
     assert (after.labels, after.mel) == (before.labels, before.mel)
-    assert evaluate(model, data) == 1

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from training.kinds import LABELS, Kinds
 from training.model import (
     GAIN_CONTROLS,
     build,
     gain_control_layer,
+    graded_loss,
+    of_classes,
     prepare_fine_tuning,
-    together,
 )
 
 N_MELS, FRAMES = 64, 64
@@ -72,7 +74,7 @@ def test_preparing_for_fine_tuning_keeps_the_function(
     keras.applications.MobileNetV2(
         input_shape=(N_MELS, FRAMES, 3), include_top=False, weights=None
     ).save_weights(weights)
-    network = build(N_MELS, FRAMES, 4, weights=weights)
+    network = build(N_MELS, FRAMES, Kinds(LABELS), weights=weights)
     windows = forest + np.random.default_rng(2).normal(0.0, 5.0, (16, N_MELS, FRAMES))
     windows = windows.astype(np.float32)
     before = network.predict(windows, verbose=0)
@@ -84,21 +86,25 @@ def test_preparing_for_fine_tuning_keeps_the_function(
     assert not any("block_2_" in name for name in trained)
 
 
-def test_together_each_network_hears_the_end_of_the_window() -> None:
-    def loudness(frames: int) -> Any:
-        import keras
+def test_the_model_that_leaves_adds_kinds_up_to_classes() -> None:
+    import keras
 
-        log_mel = keras.Input((N_MELS, frames))
-        level = keras.ops.mean(log_mel, axis=(1, 2), keepdims=True)[:, :, 0] / 10.0
-        logits = keras.ops.concatenate([level, -level], axis=1)
-        return keras.Model(log_mel, keras.layers.Softmax()(logits))
+    kinds = Kinds((*LABELS, "other", "engine/truck"))
+    log_mel = keras.Input((N_MELS, FRAMES))
+    scores = keras.layers.Softmax()(keras.ops.mean(log_mel, axis=2)[:, : len(kinds)])
+    network = keras.Model(log_mel, scores)
+    window = np.random.default_rng(3).normal(0.0, 2.0, (1, N_MELS, FRAMES)).astype(np.float32)
+    (fine,), (coarse,) = (
+        m.predict(window, verbose=0) for m in (network, of_classes(network, kinds))
+    )
+    expected = [fine[0] + fine[4], fine[1], fine[2] + fine[5], fine[3]]
+    np.testing.assert_allclose(coarse, expected, rtol=1e-5)
 
-    both = together([loudness(16), loudness(FRAMES)])
-    window = np.zeros((1, N_MELS, FRAMES), np.float32)
-    window[:, :, -16:] = 8.0
-    # The geometric mean of softmax(0.8, -0.8) and softmax(0.2, -0.2), the whole window's mean.
-    expected = 1.0 / (1.0 + np.exp(-0.8 - 0.2))
-    np.testing.assert_allclose(both.predict(window, verbose=0)[0, 0], expected, rtol=1e-5)
-    early = window[:, :, ::-1]
-    expected = 1.0 / (1.0 + np.exp(-0.2))
-    np.testing.assert_allclose(both.predict(early, verbose=0)[0, 0], expected, rtol=1e-5)
+
+def test_the_loss_counts_kinds_within_a_class_by_their_share() -> None:
+    kinds = Kinds((*LABELS, "engine/truck"))
+    target = np.eye(5, dtype=np.float32)[[4]]
+    scores = np.array([[0.1, 0.1, 0.4, 0.2, 0.2]], np.float32)
+    for share, expected in ((0.0, -np.log(0.6)), (1.0, -np.log(0.2))):
+        loss = graded_loss(kinds, share)(target, scores)
+        np.testing.assert_allclose(loss, [expected], rtol=1e-5)

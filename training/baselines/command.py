@@ -16,7 +16,7 @@ from training.dataset import Clip, folds, read
 from training.library import default_data
 from training.options import add_streams, add_weights
 from training.scoring import Listener
-from training.suite import Subject, held_out_clips, run
+from training.suite import Subject, held_out_clips, joined, run
 from training.verdict import Row
 
 _FOLDS = 3
@@ -61,4 +61,4 @@ def _row(
     tested = [
         Subject(listener, tuple(part)) for listener, part in zip(listeners, parts, strict=True)
     ]
-    return best_row(name, run(tested, events, clips=False))
+    return best_row(name, joined(run(tested, events, clips=False)))
