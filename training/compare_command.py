@@ -12,11 +12,9 @@ import numpy as np
 
 from training.dataset import digest, read
 from training.examples import Examples, make_examples
-from training.kinds import LABELS, Kinds, kinds_of
-from training.model import of_classes
 from training.options import add_data, add_weights
 from training.remix import Remix
-from training.soundscape import Recipe
+from training.soundscape import LABELS, Recipe
 from training.train import EXAMPLE_S, FRONT_ENDS, TrainingSettings, train
 from training.train_command import SEED, divide, real_windows
 
@@ -38,8 +36,6 @@ class Variant:
 
 VARIANTS = {
     "as shipped": Variant(),
-    "classes alone": Variant(settings=TrainingSettings(kind_share=0.0)),
-    "kinds as much as classes": Variant(settings=TrainingSettings(kind_share=1.0)),
     "contrast to three medians": Variant(settings=TrainingSettings(gain_control="contrast")),
     "window maximum": Variant(settings=TrainingSettings(gain_control="window_maximum")),
     "PCEN": Variant(settings=TrainingSettings(gain_control="pcen")),
@@ -79,7 +75,6 @@ def command(options: argparse.Namespace) -> None:
     """Train every variant alike, small, on one fold; write the table after each."""
     clips = [clip for clip in read(options.data) if clip.use == "train"]
     training, held_out = divide(clips, 1, 3)
-    kinds = kinds_of(training)
     outcomes = []
     for name in options.variants:
         variant = VARIANTS[name]
@@ -92,7 +87,6 @@ def command(options: argparse.Namespace) -> None:
             mel,
             mel.frames_in(EXAMPLE_S),
             recipe,
-            kinds=kinds,
             count=options.examples,
             seed=SEED,
         )
@@ -103,7 +97,6 @@ def command(options: argparse.Namespace) -> None:
             mel,
             recipe,
             variant.window_s,
-            kinds=kinds,
             count=1500,
             seed=SEED + 2,
         )
@@ -111,32 +104,29 @@ def command(options: argparse.Namespace) -> None:
             options.out
             / hashlib.sha256(repr((digest(training), variant, settings)).encode()).hexdigest()[:12]
         )
-        remix = Remix(examples, mel, recipe, kinds, mel.frames_in(variant.window_s))
-        trained = train(remix, windows, settings, kinds=kinds, weights=options.weights, home=home)
-        scores = of_classes(trained, kinds).predict(
-            windows.log_mel.astype(np.float32), batch_size=64, verbose=0
-        )
-        outcomes.append(_outcome(name, scores, windows, kinds))
+        remix = Remix(examples, mel, recipe, mel.frames_in(variant.window_s))
+        trained = train(remix, windows, settings, weights=options.weights, home=home)
+        scores = trained.predict(windows.log_mel.astype(np.float32), batch_size=64, verbose=0)
+        outcomes.append(_outcome(name, scores, windows))
         (options.out / "table.md").write_text(table(outcomes))
     print(table(outcomes))
 
 
-def _outcome(name: str, scores: np.ndarray, windows: Examples, kinds: Kinds) -> Outcome:
+def _outcome(name: str, scores: np.ndarray, windows: Examples) -> Outcome:
     """Measure with chainsaw and engine together: either one brings the ranger."""
     logging = scores[:, LABELS.index("chainsaw")] + scores[:, LABELS.index("engine")]
-    target = kinds.merged(windows.target(kinds))
-    quiet = target[:, LABELS.index("background")] == 1.0
+    quiet = np.isnan(windows.snr_db)
     threshold = float(np.quantile(logging[quiet], 1.0 - _FALSE_SHARE))
 
     def recall(label: str, low_db: float, high_db: float) -> float:
         chosen = (
-            (target[:, LABELS.index(label)] > 0)
+            (windows.target[:, LABELS.index(label)] > 0)
             & (windows.snr_db >= low_db)
             & (windows.snr_db < high_db)
         )
         return round(float(np.mean(logging[chosen] > threshold)), 3)
 
-    loss = -float(np.mean(np.sum(target * np.log(scores + 1e-7), axis=1)))
+    loss = -float(np.mean(np.sum(windows.target * np.log(scores + 1e-7), axis=1)))
     return Outcome(
         name,
         round(loss, 3),

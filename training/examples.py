@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from rainwatchd.features import FLOOR_DB, Floats, LogMel, MelSpec
 from training.dataset import Clip
 from training.dataset import digest as data_digest
-from training.kinds import Kinds
 from training.library import Library
-from training.soundscape import Mixer, Recipe
+from training.soundscape import Mixer, Recipe, target
 
 Halves = NDArray[np.float16]
 
@@ -36,18 +35,10 @@ class Examples:
     """dB of what is heard over the ambience, `FLOOR_DB` where there is nothing; same shape."""
     apart: NDArray[np.bool_]
     """Whether the example is in two layers; shape ``(n,)``."""
-    kind: NDArray[np.int64]
-    """Of the event, or of the ambience where it is alone, shape ``(n,)``; `training.kinds`."""
-    bed_kind: NDArray[np.int64]
-    """Of the ambience, shape ``(n,)``."""
+    target: Floats
+    """Of the event where it is clear, shape ``(n, classes)``."""
     snr_db: Floats
     """Of what is mixed, shape ``(n,)``; NaN where there is no event or no ratio yet."""
-
-    def target(self, kinds: Kinds) -> Floats:
-        """Return what to learn of the mixed ones, shape ``(n, kinds)``."""
-        clear_db = np.nan_to_num(self.snr_db, nan=np.inf)
-        columns = zip(self.kind, self.bed_kind, clear_db, strict=True)
-        return np.stack([kinds.target(kind, bed, snr_db) for kind, bed, snr_db in columns])
 
 
 def make_examples(
@@ -57,7 +48,6 @@ def make_examples(
     frames: int,
     recipe: Recipe,
     *,
-    kinds: Kinds,
     count: int,
     seed: int,
     workers: int = 2,
@@ -69,7 +59,7 @@ def make_examples(
     """
     settings = json.dumps(
         {"data": data_digest(clips), "mel": asdict(mel), "frames": frames, "seed": seed}
-        | {"recipe": asdict(recipe), "kinds": kinds.names},
+        | {"recipe": asdict(recipe)},
         sort_keys=True,
     )
     home = folder / hashlib.sha256(settings.encode()).hexdigest()[:16]
@@ -78,7 +68,7 @@ def make_examples(
     shards = [home / f"{first // SHARD:05d}.npz" for first in range(0, count, SHARD)]
     missing = [shard for shard in shards if not shard.exists()]
     if missing:
-        mixer = Mixer(Library(clips, mel.sample_rate_hz, workers), recipe, kinds, seed)
+        mixer = Mixer(Library(clips, mel.sample_rate_hz, workers), recipe, seed)
         with ProcessPoolExecutor(
             workers, initializer=_prepare, initargs=(mixer, recipe, mel, frames)
         ) as pool:
@@ -119,16 +109,15 @@ def _write_shard(path: Path) -> None:
     partial.rename(path)
 
 
-def _example(index: int) -> tuple[Halves, Halves, bool, int, int, float]:
+def _example(index: int) -> tuple[Halves, Halves, bool, Floats, float]:
     """Return example `index`, its values in the order of `Examples`."""
     # Spread evenly by the golden ratio, so that every shard holds both kinds.
     if (index * 0.618034) % 1.0 < _Worker.recipe.ready:
         mixture = _Worker.mixer.mixture(index)
-        heard = (mixture.kind, mixture.bed_kind, mixture.snr_db)
-        return _log_mel(mixture.samples), _log_mel(None), False, *heard
+        return _log_mel(mixture.samples), _log_mel(None), False, mixture.target, mixture.snr_db
     layers = _Worker.mixer.layers(index)
-    heard = (layers.kind, layers.bed_kind, float("nan"))
-    return _log_mel(layers.bed), _log_mel(layers.event), True, *heard
+    clear = target(layers.label, np.inf)
+    return _log_mel(layers.bed), _log_mel(layers.event), True, clear, float("nan")
 
 
 def _log_mel(samples: Floats | None) -> Halves:

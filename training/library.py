@@ -44,7 +44,6 @@ class Library:
         with ProcessPoolExecutor(workers) as pool:
             decoded = pool.map(_decode, clips, [rate_hz] * len(clips), chunksize=16)
             samples = list(decoded)
-        self._clips = tuple(clips)
         self._samples = samples
         usable = [n for n, heard in enumerate(samples) if heard.size >= _SHORTEST_S * rate_hz]
         self._indices: dict[str, list[int]] = defaultdict(list)
@@ -60,17 +59,14 @@ class Library:
         """Classes that there is something to draw from."""
         return sorted(self._indices)
 
-    def draw(
-        self, label: str, length: int, rng: np.random.Generator, speed: float = 1.0
-    ) -> tuple[Floats, Clip]:
-        """Return `length` samples of one random clip of `label`, peak 1 or less, and the clip.
+    def draw(self, label: str, length: int, rng: np.random.Generator, speed: float = 1.0) -> Floats:
+        """Return `length` samples of one random recording of `label`, peak 1 or less.
 
         A recording counts by its length, by how many there are of its kind and, where it is a
         negative, by how much it sounds like a machine; what is too short is looped. `speed`
         above 1 plays faster and higher.
         """
-        index = rng.choice(self._indices[label], p=self._weights[label])
-        samples, clip = self._samples[index], self._clips[index]
+        samples = self._samples[rng.choice(self._indices[label], p=self._weights[label])]
         wanted = int(np.ceil(length * speed)) + 2
         if samples.size > wanted:
             first = int(rng.integers(samples.size - wanted + 1))
@@ -80,10 +76,10 @@ class Library:
             sound = samples.astype(np.float32) / 32768.0
             stretch = looped([sound], first + wanted, 0.0, self.rate_hz)[first:]
         if speed == 1.0:
-            return stretch[:length], clip
+            return stretch[:length]
         at = np.arange(length) * speed
         faster: Floats = np.interp(at, np.arange(stretch.size), stretch).astype(np.float32)
-        return faster, clip
+        return faster
 
 
 def _weights(clips: Sequence[Clip]) -> NDArray[np.float64]:

@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.kinds import Kinds
-
 GAIN_CONTROLS = ("contrast", "half_median", "window_maximum", "pcen")
 """Ways to bring a window into the network's range; the model card holds their comparison."""
 
 _SCALE_DB = 25.0
-_LEAST_SCORE = 1e-7
 _MOVING_AVERAGE = 0.97
 """Share of the old statistics that batch norm keeps at each step; runs are short."""
 
@@ -22,15 +19,15 @@ _MOVING_AVERAGE = 0.97
 def build(
     n_mels: int,
     frames: int,
-    kinds: Kinds,
+    classes: int,
     *,
     gain_control: str = "half_median",
     weights: Path | None,
     dropout: float = 0.3,
 ) -> Any:
-    """Return the Keras model: ``log_mel [batch, n_mels, frames]`` in dB to scores of `kinds`.
+    """Return the Keras model: ``log_mel [batch, n_mels, frames]`` in dB to ``scores``.
 
-    The output, softmax, has shape ``[batch, kinds]``. `weights` is a file of
+    The output, softmax, has shape ``[batch, classes]``. `weights` is a file of
     MobileNetV2's ImageNet weights without the top; None lets Keras fetch
     its own. The sub-model that holds MobileNetV2 is the layer named ``mobilenet_v2``.
     """
@@ -48,35 +45,8 @@ def build(
         backbone.load_weights(weights)
     pooled = keras.layers.GlobalAveragePooling2D()(backbone(picture))
     pooled = keras.layers.Dropout(dropout)(pooled)
-    scores = keras.layers.Dense(len(kinds), activation="softmax", name="kinds")(pooled)
+    scores = keras.layers.Dense(classes, activation="softmax", name="scores")(pooled)
     return keras.Model(log_mel, scores, name="rainwatch")
-
-
-def graded_loss(kinds: Kinds, kind_share: float) -> Any:
-    """Return the cross-entropy of the classes, and `kind_share` of that of kinds within them.
-
-    At 1 it is the plain cross-entropy of the kinds, since p(kind) = p(class) p(kind | class).
-    """
-    from keras import ops
-
-    matrix = kinds.matrix
-
-    def entropy(target: Any, scores: Any) -> Any:
-        return -ops.sum(target * ops.log(ops.maximum(scores, _LEAST_SCORE)), axis=-1)
-
-    def loss(target: Any, scores: Any) -> Any:
-        classes = entropy(ops.matmul(target, matrix), ops.matmul(scores, matrix))
-        return (1.0 - kind_share) * classes + kind_share * entropy(target, scores)
-
-    return loss
-
-
-def of_classes(network: Any, kinds: Kinds) -> Any:
-    """Return the model whose ``scores`` are of classes, ``[batch, classes]``: kinds added up."""
-    import keras
-    from keras import ops
-
-    return keras.Model(network.input, ops.matmul(network.output, kinds.matrix), name="rainwatch")
 
 
 def gain_control_layer(kind: str, n_mels: int) -> Any:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from rainwatchd.features import FLOOR_DB, Floats, MelSpec, band_edges_hz
 from training.examples import Examples, Halves
-from training.kinds import LABELS, Kinds
 from training.snr import BAND_HZ
-from training.soundscape import Recipe
+from training.soundscape import LABELS, Recipe, target
 
 _NEPERS = np.float32(np.log(10.0) / 10.0)
 
@@ -51,9 +50,7 @@ _MASK_SHARE = 0.5
 class Remix:
     """Draws training windows; the same generator state gives the same windows."""
 
-    def __init__(
-        self, examples: Examples, mel: MelSpec, recipe: Recipe, kinds: Kinds, frames: int
-    ) -> None:
+    def __init__(self, examples: Examples, mel: MelSpec, recipe: Recipe, frames: int) -> None:
         """`frames` is a window's length; examples are longer, and cut at random."""
         edge_hz = band_edges_hz(mel)
         self._centre_hz = edge_hz[1:-1]
@@ -62,12 +59,10 @@ class Remix:
         self._width = ((edge_hz[2:] - edge_hz[:-2]) / 2.0 * inside).astype(np.float32)
         self._examples = examples
         self._recipe = recipe
-        self._kinds = kinds
         self._frames = frames
         loud = examples.event.max(axis=(1, 2)) > FLOOR_DB
-        self._label = np.array(kinds.classes)[examples.kind]
+        self._label = examples.target.argmax(axis=1)
         self._beds = np.flatnonzero(examples.apart)
-        self._ready = examples.target(kinds)
         self._distractors = np.flatnonzero(examples.apart & loud & (self._label == 0))
 
     def __len__(self) -> int:
@@ -75,7 +70,7 @@ class Remix:
         return len(self._label)
 
     def batch(self, chosen: NDArray[np.intp], rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Return ``log_mel (n, n_mels, frames)`` and ``target (n, kinds)`` for examples."""
+        """Return ``log_mel (n, n_mels, frames)`` and ``target (n, classes)`` for examples."""
         pairs = [self._window(index, rng) for index in chosen]
         log_mel = np.stack([window for window, _ in pairs])
         return log_mel, np.stack([wanted for _, wanted in pairs])
@@ -85,20 +80,20 @@ class Remix:
             window, wanted = self._mixed(index, rng)
         else:
             window = self._cut(self._examples.log_mel[index], rng)
-            wanted = self._ready[index]
+            wanted = self._examples.target[index]
             if rng.random() < _BED_SHARE:
-                window = _add(window, self._bed(rng)[0], rng.uniform(*_MORE_DB))
+                window = _add(window, self._bed(rng), rng.uniform(*_MORE_DB))
         return self._masked(self._microphone(window, rng), rng), wanted
 
     def _mixed(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Lay the example's event over any ambience at a ratio drawn anew."""
-        bed, bed_kind = self._bed(rng)
+        bed = self._bed(rng)
         if rng.random() < _BED_SHARE:
-            bed = _add(bed, self._bed(rng)[0], rng.uniform(*_BED_DB))
+            bed = _add(bed, self._bed(rng), rng.uniform(*_BED_DB))
         label = LABELS[self._label[index]]
         event = self._cut(self._examples.event[index], rng)
         if event.max() <= FLOOR_DB or (label == "background" and rng.random() < _ALONE):
-            return bed, self._kinds.target(bed_kind, bed_kind, np.inf)
+            return bed, target("background", 0.0)
         if label == "background" and rng.random() < _SECOND_DISTRACTOR:
             other = self._cut(self._examples.event[rng.choice(self._distractors)], rng)
             event = _sum(event, other + np.float32(rng.uniform(*_DISTRACTOR_DB)))
@@ -109,17 +104,13 @@ class Remix:
         envelope_db, span = _envelope(event.shape[1], self._recipe.partial, rng)
         ratio = self._power(event[:, span]) / max(self._power(bed[:, span]), 1e-12)
         gain_db = snr_db - 10.0 * np.log10(max(ratio, 1e-12))
-        wanted = self._kinds.target(int(self._examples.kind[index]), bed_kind, snr_db)
-        return _sum(bed, event + np.float32(gain_db) + envelope_db), wanted
+        return _sum(bed, event + np.float32(gain_db) + envelope_db), target(label, snr_db)
 
-    def _bed(self, rng: np.random.Generator) -> tuple[Floats, int]:
-        """Return an ambience and its kind."""
+    def _bed(self, rng: np.random.Generator) -> Floats:
         if rng.random() < _SILENT_SHARE:
             level_db = np.float32(rng.uniform(*_SILENT_DB))
-            silence = np.full((self._centre_hz.size, self._frames), level_db, np.float32)
-            return silence, self._kinds.plain("background")
-        index = rng.choice(self._beds)
-        return self._cut(self._examples.log_mel[index], rng), int(self._examples.bed_kind[index])
+            return np.full((self._centre_hz.size, self._frames), level_db, np.float32)
+        return self._cut(self._examples.log_mel[rng.choice(self._beds)], rng)
 
     def _cut(self, example: Halves, rng: np.random.Generator) -> Floats:
         first = int(rng.integers(example.shape[1] - self._frames + 1))

@@ -9,10 +9,11 @@ import numpy as np
 from rainwatchd.features import Floats
 from training.dataset import DataError
 from training.engine_synth import draw_machine, synthesise
-from training.kinds import LABELS, Kinds
 from training.library import Library
 from training.propagation import Path, coloured_noise, rain_on_housing
 from training.snr import gain_for
+
+LABELS = ("background", "chainsaw", "engine", "storm")
 
 _NEXT = 1_000_003
 """Further on, where an index drew silence."""
@@ -65,9 +66,8 @@ class Layers:
     """Ambience, shape ``(length,)``."""
     event: Floats | None
     """What is heard over it, at a distance; None: ambience alone."""
-    kind: int
-    """Of the event, or of the ambience where it is alone; see `training.kinds`."""
-    bed_kind: int
+    label: str
+    """One of `LABELS`; a distractor is background."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,8 @@ class Mixture:
 
     samples: Floats
     """Shape ``(length,)``, within -1 to 1."""
-    kind: int
-    """Of the event, or of the ambience where it is alone."""
-    bed_kind: int
+    target: Floats
+    """Shape ``(4,)``, sums to 1; a hardly audible event is only half believed."""
     snr_db: float
     """NaN where there is no event."""
 
@@ -89,7 +88,7 @@ class Mixer:
     Raises `DataError` when the library lacks one of `LABELS`.
     """
 
-    def __init__(self, library: Library, recipe: Recipe, kinds: Kinds, seed: int) -> None:
+    def __init__(self, library: Library, recipe: Recipe, seed: int) -> None:
         missing = sorted(set(LABELS) - set(library.labels))
         if missing:
             raise DataError(
@@ -97,7 +96,6 @@ class Mixer:
             )
         self._library = library
         self._recipe = recipe
-        self._kinds = kinds
         self._seed = seed
         self._path = Path(recipe.rate_hz)
 
@@ -105,25 +103,22 @@ class Mixer:
         """Return what example `index` is made of."""
         rng = np.random.default_rng([self._seed, index])
         label = LABELS[rng.choice(len(LABELS), p=self._recipe.shares)]
-        bed, bed_kind = self._bed(rng)
-        event, kind, _ = self._foreground(label, rng)
+        bed = self._bed(rng)
+        event, _ = self._foreground(label, rng)
         if event is not None and float(np.sqrt(np.mean(event**2))) < _SILENT:
             return self.layers(index + _NEXT)
         level = np.float32(_LAYER_LEVEL)
-        bed = _unit(bed) * level
-        if event is None:
-            return Layers(bed, None, bed_kind, bed_kind)
-        return Layers(bed, _unit(event) * level, kind, bed_kind)
+        return Layers(_unit(bed) * level, None if event is None else _unit(event) * level, label)
 
     def mixture(self, index: int) -> Mixture:
         """Return example `index` as a microphone hears it."""
         rng = np.random.default_rng([self._seed, index])
         recipe = self._recipe
         label = LABELS[rng.choice(len(LABELS), p=recipe.shares)]
-        bed, bed_kind = self._bed(rng)
-        event, kind, snr_db = self._foreground(label, rng)
+        bed = self._bed(rng)
+        event, snr_db = self._foreground(label, rng)
         if event is None:
-            mixed, kind = bed, bed_kind
+            mixed = bed
         else:
             event, span = self._placed(event, rng)
             try:
@@ -133,66 +128,60 @@ class Mixer:
             mixed = bed + np.float32(gain) * event
         level_dbfs = rng.uniform(*recipe.level_dbfs)
         samples = self._path.microphone(mixed, level_dbfs, rng)
-        return Mixture(samples, kind, bed_kind, snr_db)
+        return Mixture(
+            samples, target(label, snr_db), snr_db if label != "background" else float("nan")
+        )
 
-    def _bed(self, rng: np.random.Generator) -> tuple[Floats, int]:
-        """One or two layers of ambience, sometimes rain, wind or noise among them; its kind."""
+    def _bed(self, rng: np.random.Generator) -> Floats:
+        """One or two layers of ambience, sometimes rain, wind or noise among them."""
         recipe = self._recipe
         bed = np.zeros(recipe.length, np.float32)
-        kinds = []
         for layer in range(1 + (rng.random() < 0.4)):
             draw = rng.random()
             if draw < 0.72:
-                sound, kind = self._draw("background", rng, (0.8, 1.25))
+                sound = self._draw("background", rng, (0.8, 1.25))
             elif draw < 0.9:
                 sound = coloured_noise(recipe.length, recipe.rate_hz, rng)
-                kind = self._kinds.plain("background")
             else:
-                sound, kind = self._draw("background", rng, (0.8, 1.25))
+                sound = self._draw("background", rng, (0.8, 1.25))
                 drops = rain_on_housing(recipe.length, recipe.rate_hz, rng)
                 sound = _unit(sound) + drops * np.float32(10.0 ** rng.uniform(-1.0, 1.0))
             bed += _unit(sound) * np.float32(10.0 ** (-rng.uniform(0.0, 15.0) * layer / 20.0))
-            kinds.append(kind)
         # A floor under the ambience, or a silent clip would leave a ratio to nothing.
         hiss = coloured_noise(recipe.length, recipe.rate_hz, rng)
-        bed += _unit(hiss) * np.float32(10.0 ** (rng.uniform(-60.0, -20.0) / 20.0))
-        return bed, kinds[0]
+        return bed + _unit(hiss) * np.float32(10.0 ** (rng.uniform(-60.0, -20.0) / 20.0))
 
-    def _foreground(self, label: str, rng: np.random.Generator) -> tuple[Floats | None, int, float]:
-        """Draw the event (None: ambience alone), its kind and its ratio in dB."""
+    def _foreground(self, label: str, rng: np.random.Generator) -> tuple[Floats | None, float]:
+        """Draw the event (None: ambience alone) and its ratio in dB."""
         recipe = self._recipe
         snr_db = rng.uniform(*recipe.snr_db_of(label))
         if label == "background":
             if rng.random() > recipe.distractor:
-                return None, self._kinds.plain(label), float("nan")
-            among = "other" if rng.random() < 0.6 and "other" in self._library.labels else label
-            sound, kind = self._draw(among, rng, (0.7, 1.4))
-            return self._path.distance(sound, rng), kind, snr_db
+                return None, 0.0
+            kind = "other" if rng.random() < 0.6 and "other" in self._library.labels else label
+            return self._path.distance(self._draw(kind, rng, (0.7, 1.4)), rng), snr_db
         if label == "storm":
-            return *self._draw("storm", rng, (0.8, 1.25)), snr_db
+            return self._draw("storm", rng, (0.8, 1.25)), snr_db
         synthetic = recipe.synthetic_engine if label == "engine" else recipe.synthetic_chainsaw
         if rng.random() < synthetic:
             machine = draw_machine(label, rng)
             sound = synthesise(machine, recipe.length, recipe.rate_hz, rng)
-            kind = self._kinds.plain(label)
         else:
-            sound, kind = self._draw(label, rng, (0.7, 1.4))
+            sound = self._draw(label, rng, (0.7, 1.4))
         sound = self._path.distance(sound, rng)
         if rng.random() < 0.12:
-            rain, _ = self._draw("storm", rng, (0.8, 1.25))
+            rain = self._draw("storm", rng, (0.8, 1.25))
             ratio = 10.0 ** (rng.uniform(-20.0, 0.0) / 20.0)
             sound = _unit(sound) + _unit(rain) * np.float32(ratio)
-        return sound, kind, snr_db
+        return sound, snr_db
 
-    def _draw(
-        self, label: str, rng: np.random.Generator, speeds: tuple[float, float]
-    ) -> tuple[Floats, int]:
+    def _draw(self, label: str, rng: np.random.Generator, speeds: tuple[float, float]) -> Floats:
         speed = float(np.exp(rng.uniform(*np.log(speeds)))) if rng.random() < 0.8 else 1.0
         for _ in range(20):
-            sound, clip = self._library.draw(label, self._recipe.length, rng, speed)
+            sound = self._library.draw(label, self._recipe.length, rng, speed)
             if float(np.sqrt(np.mean(sound**2))) > _SILENT:
-                break
-        return sound, self._kinds.of(clip)
+                return sound
+        return sound
 
     def _placed(self, event: Floats, rng: np.random.Generator) -> tuple[Floats, slice]:
         """Let the event begin or end within the window now and then; half of it stays in."""
@@ -211,6 +200,19 @@ class Mixer:
                 envelope[span.stop - fade : span.stop] = ramp[::-1]
             event = event * envelope
         return event, span
+
+
+def target(label: str, snr_db: float) -> Floats:
+    """Return what to learn of an event at `snr_db`, shape ``(4,)``, summing to 1.
+
+    Below -10 dB even a listener doubts; a saw or an engine at -18 dB is believed for 60 %.
+    """
+    doubtful = label in ("chainsaw", "engine")
+    belief = min(1.0, max(0.6, 1.0 + (snr_db + 10.0) / 20.0)) if doubtful else 1.0
+    wanted = np.zeros(len(LABELS), np.float32)
+    wanted[LABELS.index(label)] = belief
+    wanted[0] += 1.0 - belief
+    return wanted
 
 
 def _unit(sound: Floats) -> Floats:

@@ -13,8 +13,7 @@ import numpy as np
 
 from rainwatchd.features import MelSpec
 from training.examples import Examples
-from training.kinds import Kinds
-from training.model import build, graded_loss, prepare_fine_tuning
+from training.model import build, prepare_fine_tuning
 from training.remix import Remix
 
 FRONT_ENDS: Mapping[str, MelSpec] = {
@@ -38,13 +37,11 @@ class TrainingSettings:
     """Everything that shapes the network besides its examples."""
 
     gain_control: str = "half_median"
-    epochs: int = 8
+    epochs: int = 6
     head_learning_rate: float = 2e-3
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     batch_size: int = 64
-    kind_share: float = 1.0
-    """Weight of telling kinds apart within a class; see `training.model.graded_loss`."""
     first_trained_block: int = 3
     """Blocks of MobileNetV2 before this one keep their ImageNet weights."""
     seed: int = 1
@@ -55,7 +52,6 @@ def train(
     watched: Examples,
     settings: TrainingSettings,
     *,
-    kinds: Kinds,
     weights: Path | None,
     home: Path,
 ) -> Any:
@@ -72,7 +68,7 @@ def train(
     network = build(
         n_mels,
         frames,
-        kinds,
+        watched.target.shape[1],
         gain_control=settings.gain_control,
         weights=weights,
     )
@@ -82,7 +78,7 @@ def train(
         return network
     if not (home / "backup").exists():
         _train_head(network, remix, settings)
-    _train_all(network, remix, watched, settings, kinds=kinds, home=home)
+    _train_all(network, remix, watched, settings, home)
     network.save_weights(home / "trained.part.weights.h5")
     (home / "trained.part.weights.h5").rename(finished)
     draw_curves(home / "curves.csv", home / "curves.png")
@@ -100,7 +96,7 @@ def _train_head(network: Any, remix: Remix, settings: TrainingSettings) -> None:
     import keras
 
     log_mel, target = some_windows(remix, _HEAD_EXAMPLES, settings.seed)
-    head = network.get_layer("kinds")
+    head = network.get_layer("scores")
     trunk = keras.Model(network.input, head.input)
     features = trunk.predict(log_mel, verbose=0, batch_size=64)
     alone = keras.Sequential([keras.Input(features.shape[1:]), head])
@@ -113,8 +109,6 @@ def _train_all(
     remix: Remix,
     watched: Examples,
     settings: TrainingSettings,
-    *,
-    kinds: Kinds,
     home: Path,
 ) -> None:
     import keras
@@ -128,13 +122,13 @@ def _train_all(
     )
     network.compile(
         keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
-        graded_loss(kinds, settings.kind_share),
-        metrics=["categorical_accuracy"],
+        "categorical_crossentropy",
+        metrics=["accuracy"],
     )
     network.fit(
         batches,
         epochs=settings.epochs,
-        validation_data=(watched.log_mel.astype(np.float32), watched.target(kinds)),
+        validation_data=(watched.log_mel.astype(np.float32), watched.target),
         validation_batch_size=64,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),
@@ -180,7 +174,7 @@ def draw_curves(table: Path, picture: Path) -> None:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) + 1 for row in rows]
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    for axis, name in zip(axes, ("loss", "categorical_accuracy"), strict=True):
+    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
         axis.plot(epochs, [float(row[name]) for row in rows], label="training mixtures")
         axis.plot(epochs, [float(row[f"val_{name}"]) for row in rows], label="held-out mixtures")
         axis.set(xlabel="epoch", title=name)

@@ -18,12 +18,11 @@ from rainwatchd.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
 from training.dataset import Clip, DataError, digest, folds, read, split_by_recording
 from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
-from training.kinds import LABELS, Kinds, kinds_of
-from training.model import GAIN_CONTROLS, of_classes
+from training.model import GAIN_CONTROLS
 from training.options import add_data, add_weights
 from training.remix import Remix
 from training.scoring import HeldOut
-from training.soundscape import Recipe
+from training.soundscape import LABELS, Recipe
 from training.train import (
     EXAMPLE_S,
     FRONT_ENDS,
@@ -87,7 +86,6 @@ def command(options: argparse.Namespace) -> None:
         raise DataError(f"--examples is {options.examples}; allowed: {least}, a batch, or more")
     mel = FRONT_ENDS[options.front_end]
     recipe = Recipe(rate_hz=mel.sample_rate_hz, synthetic_engine=options.synthetic_engine)
-    kinds = kinds_of(training)
     mixed = options.out / "examples"
     examples = make_examples(
         mixed,
@@ -95,7 +93,6 @@ def command(options: argparse.Namespace) -> None:
         mel,
         mel.frames_in(EXAMPLE_S),
         recipe,
-        kinds=kinds,
         count=options.examples,
         seed=SEED,
     )
@@ -105,7 +102,11 @@ def command(options: argparse.Namespace) -> None:
         first_trained_block=options.first_trained_block,
         seed=SEED,
     )
-    shape: dict[str, Any] = {"mel": asdict(mel), "recipe": asdict(recipe), "settings": asdict(settings)}
+    shape: dict[str, Any] = {
+        "mel": asdict(mel),
+        "recipe": asdict(recipe),
+        "settings": asdict(settings),
+    }
     shape |= {"data": digest(training), "count": len(examples.log_mel)}
     _claim(options.out, shape | {"window_s": options.window_s})
     unseen = real_windows(
@@ -114,13 +115,11 @@ def command(options: argparse.Namespace) -> None:
         mel,
         recipe,
         options.window_s,
-        kinds=kinds,
         count=min(_WATCHED_EXAMPLES, options.examples),
         seed=SEED + 1,
     )
-    remix = Remix(examples, mel, recipe, kinds, mel.frames_in(options.window_s))
-    trained = train(remix, unseen, settings, kinds=kinds, weights=options.weights, home=options.out)
-    network = of_classes(trained, kinds)
+    remix = Remix(examples, mel, recipe, mel.frames_in(options.window_s))
+    network = train(remix, unseen, settings, weights=options.weights, home=options.out)
     part = options.out / "part.onnx"
     export_onnx(network, part)
     scores = run(part, unseen.log_mel.astype(np.float32))
@@ -144,10 +143,10 @@ def command(options: argparse.Namespace) -> None:
             "minutes": round(sum(clip.duration_s for clip in training) / 60, 1),
             "mixed_windows": len(examples.log_mel),
         },
-        metrics={"held_out_windows_accuracy": _accuracy(scores, unseen, kinds)},
+        metrics={"held_out_windows_accuracy": _accuracy(scores, unseen)},
     )
     known = HeldOut(sorted({clip.recording for clip in held_out}))
-    reference = _reference(unseen, kinds)
+    reference = _reference(unseen)
     calibration, _ = some_windows(remix, _CALIBRATION_WINDOWS, SEED)
     quantise(part, options.out / "part-int8.onnx", calibration)
     for built, name in (("part.onnx", "model-fp32"), ("part-int8.onnx", "model")):
@@ -164,7 +163,6 @@ def real_windows(
     recipe: Recipe,
     window_s: float,
     *,
-    kinds: Kinds,
     count: int,
     seed: int,
 ) -> Examples:
@@ -177,7 +175,7 @@ def real_windows(
         synthetic_chainsaw=0.0,
         ready=1.0,
     )
-    return make_examples(folder, clips, mel, frames, real, kinds=kinds, count=count, seed=seed)
+    return make_examples(folder, clips, mel, frames, real, count=count, seed=seed)
 
 
 def divide(
@@ -202,14 +200,13 @@ def _claim(out: Path, wanted: dict[str, Any]) -> None:
     noted.write_text(text)
 
 
-def _accuracy(scores: np.ndarray, examples: Examples, kinds: Kinds) -> float:
-    wanted = kinds.merged(examples.target(kinds))
-    return round(float(np.mean(scores.argmax(1) == wanted.argmax(1))), 4)
+def _accuracy(scores: np.ndarray, examples: Examples) -> float:
+    return round(float(np.mean(scores.argmax(1) == examples.target.argmax(1))), 4)
 
 
-def _reference(examples: Examples, kinds: Kinds) -> np.ndarray:
+def _reference(examples: Examples) -> np.ndarray:
     """Return the clearest chainsaw window there is; any other where there is none."""
-    saw = kinds.merged(examples.target(kinds))[:, LABELS.index("chainsaw")]
+    saw = examples.target[:, LABELS.index("chainsaw")]
     loudness = np.nan_to_num(examples.snr_db, nan=-99.0) + 100.0 * saw
     window: np.ndarray = examples.log_mel[int(loudness.argmax())].astype(np.float32)
     return window

@@ -52,21 +52,18 @@ def test_onnx_gives_the_scores_of_keras(trained: Path) -> None:
 import sys
 import numpy as np
 from pathlib import Path
-from training.dataset import read
-from training.kinds import kinds_of
-from training.model import build, of_classes
+from training.model import build
 windows = np.load(sys.argv[1])
-kinds = kinds_of(read(Path(sys.argv[4])))
-network = build(*windows.shape[1:], kinds, weights=Path(sys.argv[2]))
-network.load_weights(sys.argv[5])
-np.save(sys.argv[3], of_classes(network, kinds).predict(windows, verbose=0))
+network = build(*windows.shape[1:], 4, weights=Path(sys.argv[2]))
+network.load_weights(sys.argv[4])
+np.save(sys.argv[3], network.predict(windows, verbose=0))
 """
     classifier = Classifier(trained / "model-fp32.onnx")
     windows = _windows(classifier.spec, CHAINSAW, FOREST)
     np.save(trained / "windows.npy", windows)
     network = trained / "trained.weights.h5"
     random = _random_weights(trained / "any.weights.h5")
-    _run("-c", script, trained / "windows.npy", random, trained / "keras.npy", RECORDINGS, network)
+    _run("-c", script, trained / "windows.npy", random, trained / "keras.npy", network)
     onnx = np.array([classifier.scores(window) for window in windows])
     np.testing.assert_allclose(onnx, np.load(trained / "keras.npy"), atol=1e-4)
 
