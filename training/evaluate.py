@@ -12,7 +12,7 @@ from rainwatchd.classifier import Classifier
 from rainwatchd.model_file import read_model
 from training.baselines.compare import best_row
 from training.card import Card, replace_text
-from training.dataset import DataError, read
+from training.dataset import DataError, publishable, read
 from training.figures import draw
 from training.options import add_false_alarms, add_streams
 from training.suite import joined, run, subjects
@@ -46,7 +46,8 @@ def command(options: argparse.Namespace) -> None:
     notes = options.notes.read_text(encoding="utf-8") if options.notes else ""
     suites = run(subjects(options.folds or [options.model], clips), options.events)
     if len(suites) > 1:
-        chosen = cross_fitted(suites, options.false_alarms)
+        to_choose_on = subjects(options.folds, publishable(clips))
+        chosen = cross_fitted(run(to_choose_on, options.events, clips=False), options.false_alarms)
         setting = "rules chosen as the shipped ones are, for each model on the others' recordings"
     else:
         chosen, setting = [rules], "shipped rules"

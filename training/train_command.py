@@ -15,7 +15,15 @@ import numpy as np
 
 from rainwatchd.features import MelSpec
 from rainwatchd.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
-from training.dataset import Clip, DataError, digest, folds, read, split_by_recording
+from training.dataset import (
+    Clip,
+    DataError,
+    digest,
+    folds,
+    publishable,
+    read,
+    split_by_recording,
+)
 from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
 from training.model import GAIN_CONTROLS
@@ -74,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     """Mix, train, export; the model file appears last."""
-    clips = [clip for clip in read(options.data) if clip.use == "train"]
+    clips = publishable(read(options.data))
     training, held_out = divide(clips, options.fold, options.folds)
     watched = held_out or split_by_recording(clips, _WATCHED_SHARES, SEED)["watched"]
     if not _SHORTEST_S <= options.window_s <= EXAMPLE_S:

@@ -10,7 +10,7 @@ import msgspec
 
 from rainwatchd.model_file import read_model
 from rainwatchd.model_spec import METADATA_KEY, DecisionRule, encode
-from training.dataset import read
+from training.dataset import publishable, read
 from training.options import add_false_alarms, add_streams
 from training.suite import joined, run, subjects
 from training.tune import tune_all
@@ -34,7 +34,8 @@ def command(options: argparse.Namespace) -> None:
     for model in options.models:
         read_model(model)
     models = options.folds or options.models[:1]
-    suite = joined(run(subjects(models, read(options.data)), options.events, clips=False))
+    clips = publishable(read(options.data))
+    suite = joined(run(subjects(models, clips), options.events, clips=False))
     choices = tune_all(suite, options.false_alarms)
     for label, choice in choices.items():
         rule = choice.rule
