@@ -40,7 +40,7 @@ VARIANTS = {
     "window maximum": Variant(settings=TrainingSettings(gain_control="window_maximum")),
     "PCEN": Variant(settings=TrainingSettings(gain_control="pcen")),
     "no procedural engines": Variant(recipe=Recipe(synthetic_engine=0.0, synthetic_chainsaw=0.0)),
-    "1024-point transform, 96 bands to 5 kHz, 64 frames": Variant("fine"),
+    "1024-point transform, 96 bands to 5 kHz, twice the frames": Variant("fine"),
     "64 bands to 4 kHz": Variant("coarse"),
     "window of 2 s": Variant(window_s=2.0),
     "band to 8 kHz": Variant("wide"),
@@ -92,18 +92,10 @@ def command(options: argparse.Namespace) -> None:
         )
         settings = replace(variant.settings, epochs=options.epochs, seed=SEED)
         windows = real_windows(
-            folder,
-            held_out,
-            mel,
-            recipe,
-            variant.window_s,
-            count=1500,
-            seed=SEED + 2,
+            folder, held_out, mel, recipe, variant.window_s, count=1500, seed=SEED + 2
         )
-        home = (
-            options.out
-            / hashlib.sha256(repr((digest(training), variant, settings)).encode()).hexdigest()[:12]
-        )
+        kind = repr((digest(training), variant, settings))
+        home = options.out / hashlib.sha256(kind.encode()).hexdigest()[:12]
         remix = Remix(examples, mel, recipe, mel.frames_in(variant.window_s))
         trained = train(remix, windows, settings, weights=options.weights, home=home)
         scores = trained.predict(windows.log_mel.astype(np.float32), batch_size=64, verbose=0)

@@ -96,13 +96,7 @@ def command(options: argparse.Namespace) -> None:
     recipe = Recipe(rate_hz=mel.sample_rate_hz, synthetic_engine=options.synthetic_engine)
     mixed = options.out / "examples"
     examples = make_examples(
-        mixed,
-        training,
-        mel,
-        mel.frames_in(EXAMPLE_S),
-        recipe,
-        count=options.examples,
-        seed=SEED,
+        mixed, training, mel, mel.frames_in(EXAMPLE_S), recipe, count=options.examples, seed=SEED
     )
     settings = TrainingSettings(
         gain_control=options.gain_control,
@@ -110,13 +104,9 @@ def command(options: argparse.Namespace) -> None:
         first_trained_block=options.first_trained_block,
         seed=SEED,
     )
-    shape: dict[str, Any] = {
-        "mel": asdict(mel),
-        "recipe": asdict(recipe),
-        "settings": asdict(settings),
-    }
-    shape |= {"data": digest(training), "count": len(examples.log_mel)}
-    _claim(options.out, shape | {"window_s": options.window_s})
+    shape: dict[str, Any] = {"mel": asdict(mel), "recipe": asdict(recipe)}
+    shape |= {"settings": asdict(settings), "window_s": options.window_s}
+    _claim(options.out, shape | {"data": digest(training), "count": len(examples.log_mel)})
     unseen = real_windows(
         mixed,
         watched,
