@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ GAIN_CONTROLS = ("contrast", "half_median", "window_maximum", "pcen")
 """Ways to bring a window into the network's range; the model card holds their comparison."""
 
 _SCALE_DB = 25.0
+_LEAST_SCORE = 1e-7
 _MOVING_AVERAGE = 0.97
 """Share of the old statistics that batch norm keeps at each step; runs are short."""
 
@@ -46,6 +48,30 @@ def build(
     pooled = keras.layers.GlobalAveragePooling2D()(backbone(picture))
     pooled = keras.layers.Dropout(dropout)(pooled)
     scores = keras.layers.Dense(classes, activation="softmax", name="scores")(pooled)
+    return keras.Model(log_mel, scores, name="rainwatch")
+
+
+def together(networks: Sequence[Any]) -> Any:
+    """Return one model of several: each hears the end of the longest's window, as long as its own.
+
+    The scores are the normalised geometric mean of theirs (logarithmic opinion pool, Genest and
+    Zidek 1986): a class that one of them rules out stays low, which an arithmetic mean forgives.
+    """
+    import keras
+    from keras import ops
+
+    if len(networks) == 1:
+        return networks[0]
+    n_mels = networks[0].input_shape[1]
+    frames = max(network.input_shape[2] for network in networks)
+    log_mel = keras.Input((n_mels, frames), name="log_mel", dtype="float32")
+    opinions = []
+    for network in networks:
+        own = network.input_shape[2]
+        network.name = f"window_of_{own}_frames"
+        scores = network(log_mel[:, :, frames - own :])
+        opinions.append(ops.log(ops.maximum(scores, _LEAST_SCORE)))
+    scores = keras.layers.Softmax(name="scores")(ops.mean(ops.stack(opinions), axis=0))
     return keras.Model(log_mel, scores, name="rainwatch")
 
 

@@ -24,6 +24,9 @@ FRONT_ENDS: Mapping[str, MelSpec] = {
 }
 """Front-ends that were compared; see the model card."""
 
+WINDOWS_S = (2.0, 4.0)
+"""One network hears the last two seconds, another the last four; they err on different sounds."""
+
 EXAMPLE_S = 4.0
 """Length of an example, of which windows are cut: what `Recipe.length` holds. None is longer."""
 

@@ -26,7 +26,7 @@ from training.dataset import (
 )
 from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
-from training.model import GAIN_CONTROLS
+from training.model import GAIN_CONTROLS, together
 from training.options import add_data, add_weights
 from training.remix import Remix
 from training.scoring import HeldOut
@@ -34,6 +34,7 @@ from training.soundscape import LABELS, Recipe
 from training.train import (
     EXAMPLE_S,
     FRONT_ENDS,
+    WINDOWS_S,
     TrainingSettings,
     some_windows,
     train,
@@ -63,10 +64,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--front-end", choices=sorted(FRONT_ENDS), default="standard")
     parser.add_argument(
-        "--window-s",
+        "--windows-s",
         type=float,
-        default=EXAMPLE_S,
-        help=f"what the network hears at a time, at most {EXAMPLE_S:g}",
+        nargs="+",
+        default=WINDOWS_S,
+        metavar="SECONDS",
+        help=f"lengths of the windows, at most {EXAMPLE_S:g}; a network for each, in one file",
     )
     parser.add_argument(
         "--gain-control", choices=GAIN_CONTROLS, default=TrainingSettings().gain_control
@@ -85,10 +88,7 @@ def command(options: argparse.Namespace) -> None:
     clips = publishable(read(options.data))
     training, held_out = divide(clips, options.fold, options.folds)
     watched = held_out or split_by_recording(clips, _WATCHED_SHARES, SEED)["watched"]
-    if not _SHORTEST_S <= options.window_s <= EXAMPLE_S:
-        raise DataError(
-            f"--window-s is {options.window_s:g}; allowed: {_SHORTEST_S:g} to {EXAMPLE_S:g}"
-        )
+    windows_s = _lengths(options.windows_s)
     least = TrainingSettings().batch_size
     if options.examples < least:
         raise DataError(f"--examples is {options.examples}; allowed: {least}, a batch, or more")
@@ -104,20 +104,23 @@ def command(options: argparse.Namespace) -> None:
         first_trained_block=options.first_trained_block,
         seed=SEED,
     )
-    shape: dict[str, Any] = {"mel": asdict(mel), "recipe": asdict(recipe)}
-    shape |= {"settings": asdict(settings), "window_s": options.window_s}
+    shape = {"mel": asdict(mel), "recipe": asdict(recipe), "settings": asdict(settings)}
     _claim(options.out, shape | {"data": digest(training), "count": len(examples.log_mel)})
-    unseen = real_windows(
-        mixed,
-        watched,
-        mel,
-        recipe,
-        options.window_s,
-        count=min(_WATCHED_EXAMPLES, options.examples),
-        seed=SEED + 1,
-    )
-    remix = Remix(examples, mel, recipe, mel.frames_in(options.window_s))
-    network = train(remix, unseen, settings, weights=options.weights, home=options.out)
+    networks = []
+    for window_s in windows_s:
+        unseen = real_windows(
+            mixed,
+            watched,
+            mel,
+            recipe,
+            window_s,
+            count=min(_WATCHED_EXAMPLES, options.examples),
+            seed=SEED + 1,
+        )
+        remix = Remix(examples, mel, recipe, mel.frames_in(window_s))
+        home = options.out / f"window-of-{window_s:g}-s"
+        networks.append(train(remix, unseen, settings, weights=options.weights, home=home))
+    network = together(networks)
     part = options.out / "part.onnx"
     export_onnx(network, part)
     scores = run(part, unseen.log_mel.astype(np.float32))
@@ -132,7 +135,7 @@ def command(options: argparse.Namespace) -> None:
         n_mels=mel.n_mels,
         fmin_hz=mel.fmin_hz,
         fmax_hz=mel.fmax_hz,
-        window_s=options.window_s,
+        window_s=windows_s[-1],
         step_s=1.0,
         decision={label: DecisionRule() for label in LABELS[1:]},
         training_data={
@@ -176,6 +179,17 @@ def real_windows(
     return make_examples(folder, clips, mel, frames, real, count=count, seed=seed)
 
 
+def _lengths(windows_s: Sequence[float]) -> list[float]:
+    """Return the windows' lengths from shortest to longest, each once."""
+    lengths = sorted(set(windows_s))
+    if not all(_SHORTEST_S <= length <= EXAMPLE_S for length in lengths):
+        raise DataError(
+            f"--windows-s is {' '.join(f'{length:g}' for length in windows_s)}; "
+            f"allowed: {_SHORTEST_S:g} to {EXAMPLE_S:g}"
+        )
+    return lengths
+
+
 def divide(
     clips: Sequence[Clip], fold: int | None, count: int
 ) -> tuple[Sequence[Clip], Sequence[Clip]]:
@@ -204,7 +218,6 @@ def _accuracy(scores: np.ndarray, examples: Examples) -> float:
 
 def _reference(examples: Examples) -> np.ndarray:
     """Return the clearest chainsaw window there is; any other where there is none."""
-    saw = examples.target[:, LABELS.index("chainsaw")]
-    loudness = np.nan_to_num(examples.snr_db, nan=-99.0) + 100.0 * saw
+    loudness = np.nan_to_num(examples.snr_db, nan=-99.0) + 100.0 * examples.target[:, 1]
     window: np.ndarray = examples.log_mel[int(loudness.argmax())].astype(np.float32)
     return window

@@ -81,23 +81,26 @@ def network_alone() -> Hear:
 
 
 def librosa_and_keras() -> Hear:
-    """The same network and front-end by the tools it was trained with, window by window."""
+    """The same networks and front-end by the tools they were trained with, window by window."""
     keras = _keras()
     import librosa
 
     from rainwatchd.model_file import PACKAGED, read_model
-    from training.model import gain_control_layer
-    from training.train import TrainingSettings
+    from training.model import gain_control_layer, together
+    from training.train import WINDOWS_S, TrainingSettings
 
     spec = read_model(PACKAGED).spec
 
-    shape = (spec.n_mels, spec.window_frames)
-    log_mel = keras.Input(shape)
-    picture = gain_control_layer(TrainingSettings().gain_control, spec.n_mels)(log_mel)
-    trunk = keras.applications.MobileNetV2((*shape, 3), include_top=False, weights=None)
-    pooled = keras.layers.GlobalAveragePooling2D()(trunk(picture))
-    scores = keras.layers.Dense(len(spec.labels), activation="softmax")(pooled)
-    network = keras.Model(log_mel, scores)
+    def of_window(window_s: float) -> Any:
+        shape = (spec.n_mels, spec.mel.frames_in(window_s))
+        log_mel = keras.Input(shape)
+        picture = gain_control_layer(TrainingSettings().gain_control, spec.n_mels)(log_mel)
+        trunk = keras.applications.MobileNetV2((*shape, 3), include_top=False, weights=None)
+        pooled = keras.layers.GlobalAveragePooling2D()(trunk(picture))
+        scores = keras.layers.Dense(len(spec.labels), activation="softmax")(pooled)
+        return keras.Model(log_mel, scores)
+
+    network = together([of_window(window_s) for window_s in WINDOWS_S])
     length = spec.mel.samples_in(spec.window_frames)
 
     def hear(path: Path) -> int:

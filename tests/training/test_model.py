@@ -13,6 +13,7 @@ from training.model import (
     build,
     gain_control_layer,
     prepare_fine_tuning,
+    together,
 )
 
 N_MELS, FRAMES = 64, 64
@@ -81,3 +82,23 @@ def test_preparing_for_fine_tuning_keeps_the_function(
     assert any("Conv_1" in name for name in trained)
     assert any("block_3" in name for name in trained) is (first_block == 3)
     assert not any("block_2_" in name for name in trained)
+
+
+def test_together_each_network_hears_the_end_of_the_window() -> None:
+    def loudness(frames: int) -> Any:
+        import keras
+
+        log_mel = keras.Input((N_MELS, frames))
+        level = keras.ops.mean(log_mel, axis=(1, 2), keepdims=True)[:, :, 0] / 10.0
+        logits = keras.ops.concatenate([level, -level], axis=1)
+        return keras.Model(log_mel, keras.layers.Softmax()(logits))
+
+    both = together([loudness(16), loudness(FRAMES)])
+    window = np.zeros((1, N_MELS, FRAMES), np.float32)
+    window[:, :, -16:] = 8.0
+    # The geometric mean of softmax(0.8, -0.8) and softmax(0.2, -0.2), the whole window's mean.
+    expected = 1.0 / (1.0 + np.exp(-0.8 - 0.2))
+    np.testing.assert_allclose(both.predict(window, verbose=0)[0, 0], expected, rtol=1e-5)
+    early = window[:, :, ::-1]
+    expected = 1.0 / (1.0 + np.exp(-0.2))
+    np.testing.assert_allclose(both.predict(early, verbose=0)[0, 0], expected, rtol=1e-5)

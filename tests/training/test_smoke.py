@@ -52,18 +52,20 @@ def test_onnx_gives_the_scores_of_keras(trained: Path) -> None:
 import sys
 import numpy as np
 from pathlib import Path
-from training.model import build
+from training.model import build, together
 windows = np.load(sys.argv[1])
-network = build(*windows.shape[1:], 4, weights=Path(sys.argv[2]))
-network.load_weights(sys.argv[4])
-np.save(sys.argv[3], network.predict(windows, verbose=0))
+networks = []
+for frames, trained in zip((32, 64), sys.argv[4:]):
+    networks.append(build(windows.shape[1], frames, 4, weights=Path(sys.argv[2])))
+    networks[-1].load_weights(trained)
+np.save(sys.argv[3], together(networks).predict(windows, verbose=0))
 """
     classifier = Classifier(trained / "model-fp32.onnx")
     windows = _windows(classifier.spec, CHAINSAW, FOREST)
     np.save(trained / "windows.npy", windows)
-    network = trained / "trained.weights.h5"
+    networks = [trained / f"window-of-{s}-s" / "trained.weights.h5" for s in (2, 4)]
     random = _random_weights(trained / "any.weights.h5")
-    _run("-c", script, trained / "windows.npy", random, trained / "keras.npy", network)
+    _run("-c", script, trained / "windows.npy", random, trained / "keras.npy", *networks)
     onnx = np.array([classifier.scores(window) for window in windows])
     np.testing.assert_allclose(onnx, np.load(trained / "keras.npy"), atol=1e-4)
 
