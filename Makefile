@@ -74,7 +74,7 @@ bench: $(VENV)/test.stamp
 model: $(VENV)/test.stamp
 	$(MAKE) --jobs=2 $(FOLDS) build/final/model.onnx
 	$(BIN)/python -m training tune build/final/model.onnx build/final/model-fp32.onnx \
-		--folds $(FOLDS) --data $(SHARED)/data/manifest.csv
+		--folds $(FOLDS) --data $(SHARED)/data/manifest.csv --false-alarms 0
 	install -m 644 build/final/model.onnx rainwatchd/models/rainwatch.onnx
 	install -m 644 build/final/model-fp32.onnx rainwatchd/models/rainwatch-fp32.onnx
 	install -m 644 build/final/model.json rainwatchd/models/rainwatch.json

@@ -12,11 +12,10 @@ from rainwatchd.classifier import Classifier
 from rainwatchd.model_file import read_model
 from training.baselines.compare import best_row
 from training.card import Card, replace_text
-from training.dataset import DataError, publishable, read
+from training.dataset import DataError, read
 from training.figures import draw
-from training.options import add_false_alarms, add_streams
-from training.suite import joined, run, subjects
-from training.tune import cross_fitted
+from training.options import add_streams
+from training.suite import run, subjects
 from training.verdict import Row, judge
 
 _log = logging.getLogger(__name__)
@@ -28,9 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_streams(
         parser,
         "models of a cross-validation, each with a JSON of its held-out recordings beside it; "
-        "they are measured, each with rules chosen on the others' recordings, so that all count",
+        "they are measured, with the rules of the first model, so that all recordings count",
     )
-    add_false_alarms(parser)
     parser.add_argument("--out", type=Path, help="the card; default: beside the model, .md")
     parser.add_argument("--baselines", type=Path, help="JSON of `python -m training baselines`")
     parser.add_argument("--notes", type=Path, help="Markdown to put into the card as it is")
@@ -44,15 +42,9 @@ def command(options: argparse.Namespace) -> None:
     clips = read(options.data)
     others = read_rows(options.baselines) if options.baselines else []
     notes = options.notes.read_text(encoding="utf-8") if options.notes else ""
-    suites = run(subjects(options.folds or [options.model], clips), options.events)
-    if len(suites) > 1:
-        to_choose_on = subjects(options.folds, publishable(clips))
-        chosen = cross_fitted(run(to_choose_on, options.events, clips=False), options.false_alarms)
-        setting = "rules chosen as the shipped ones are, for each model on the others' recordings"
-    else:
-        chosen, setting = [rules], "shipped rules"
-    verdict = judge(options.name, suites, chosen, setting)
-    own_best = best_row(f"{options.name}, best threshold here", joined(suites))
+    suite = run(subjects(options.folds or [options.model], clips), options.events)
+    verdict = judge(options.name, suite, rules)
+    own_best = best_row(f"{options.name}, best threshold here", suite)
     card = options.out or options.model.with_suffix(".md")
     figures = draw(verdict, others, card.with_suffix(""))
     figures_text = msgspec.json.format(msgspec.json.encode(verdict.metrics), indent=1).decode()

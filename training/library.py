@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from rainwatchd.features import Floats
 from training.dataset import Clip, load
-from training.looping import looped, trimmed
-from training.matching import LOGGING
+from training.looping import looped
 
 _SHORTEST_S = 0.4
 """Shorter clips give a buzz of the loop's own rate when they are looped."""
@@ -31,8 +30,7 @@ _HARD = 1.5
 _NEGATIVES = ("background", "other")
 
 _QUIET = 0.02
-"""Share of a clip's peak under which its ends count as padding: a quiet forest around one loud
-call is none."""
+"""Share of a clip's peak under which its ends count as padding."""
 
 
 class Library:
@@ -102,8 +100,6 @@ def _weights(clips: Sequence[Clip]) -> NDArray[np.float64]:
 
 def _decode(clip: Clip, rate_hz: int) -> NDArray[np.int16]:
     samples = load(clip, rate_hz)
-    if clip.label in LOGGING:
-        samples = trimmed(samples, rate_hz)
     peak = float(np.abs(samples).max(initial=0.0))
     if peak == 0.0:
         return np.zeros(0, np.int16)

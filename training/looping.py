@@ -10,10 +10,8 @@ from rainwatchd.features import Floats
 
 _CROSSFADE_S = 0.25
 
-_BLOCK_S = 0.25
-_FAINT_DB = 30.0
-"""Ends this far below the loudest block are no part of an event; an idling engine is some 20 dB
-below the same one at full throttle."""
+_QUIET = 0.01
+"""Share of a clip's peak under which its ends count as padding."""
 
 
 def looped(material: Sequence[Floats], length: int, start: float, rate_hz: int) -> Floats:
@@ -39,17 +37,7 @@ def looped(material: Sequence[Floats], length: int, start: float, rate_hz: int) 
     return out
 
 
-def trimmed(samples: Floats, rate_hz: int) -> Floats:
-    """Take off what is hardly there at both ends.
-
-    Short clips are padded with zeros, and who records an engine holds a silent microphone to it
-    first: over ambience either would be an event with nothing to hear.
-    """
-    block = round(_BLOCK_S * rate_hz)
-    count = samples.size // block
-    if count < 2:
-        return samples
-    power = np.square(samples[: count * block].reshape(count, block), dtype=np.float64).mean(axis=1)
-    loud = np.flatnonzero(power >= power.max() * 10.0 ** (-_FAINT_DB / 10.0))
-    last = samples.size if loud[-1] == count - 1 else (loud[-1] + 1) * block
-    return samples[loud[0] * block : last]
+def trimmed(samples: Floats) -> Floats:
+    """Take off silence at both ends (ESC pads short clips with zeros)."""
+    loud = np.flatnonzero(np.abs(samples) > _QUIET * np.abs(samples).max())
+    return samples[loud[0] : loud[-1] + 1] if loud.size else samples

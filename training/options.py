@@ -32,13 +32,6 @@ def add_streams(parser: argparse.ArgumentParser, folds: str) -> None:
     parser.add_argument("--events", type=int, default=EVENTS, help="events at each ratio")
 
 
-def add_false_alarms(parser: argparse.ArgumentParser) -> None:
-    """Add ``--false-alarms``: what rules are chosen for."""
-    parser.add_argument(
-        "--false-alarms", type=int, default=1, help="allowed for each class in all of the ambience"
-    )
-
-
 def default_weights() -> Path | None:
     """Return the ImageNet weights beside the recordings; None where there are none."""
     folder = default_data().parents[1] / "weights"

@@ -88,6 +88,9 @@ class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a model has not been trained on: the JSON file that stands beside a fold's model."""
 
     held_out_recordings: list[str]
+    """Never seen, neither by training nor by tuning."""
+    validation_recordings: list[str] = []
+    """Not trained on; rules and stopping were chosen on them."""
 
 
 def held_out(model: Path) -> HeldOut | None:

@@ -199,7 +199,7 @@ def _scene(
 
 
 def _event(plan: _Plan, length: int, rate_hz: int) -> Floats:
-    material = [trimmed(load(clip, rate_hz), rate_hz) for clip in plan.clips]
+    material = [trimmed(load(clip, rate_hz)) for clip in plan.clips]
     event = looped(material, length, plan.start, rate_hz)
     if plan.lowpass_hz is not None:
         # Butterworth of second order: 12 dB an octave.

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rainwatchd.classifier import Classifier
 from training.dataset import Clip, DataError
@@ -20,6 +21,8 @@ SNR_DB: Mapping[str, tuple[float, ...]] = {
     "engine": (10.0, 0.0, -5.0),
 }
 """Ratios at which each class is tested; see `training.snr`."""
+
+Part = Literal["held out", "validation"]
 
 AMBIENCE = ("background", "other", "storm")
 _BEDS = ("background", "storm")
@@ -60,16 +63,20 @@ class Suite:
         return sum(scored.stream.duration_s for scored in self.ambience) / 3600.0
 
 
-def subjects(models: Sequence[Path], clips: Sequence[Clip]) -> list[Subject]:
+def subjects(
+    models: Sequence[Path], clips: Sequence[Clip], part: Part = "held out"
+) -> list[Subject]:
     """Load models and pair each with its clips; see `held_out_clips`."""
     return [
         Subject(DaemonListener(Classifier(path), path.stem), tuple(mine))
-        for path, mine in zip(models, held_out_clips(models, clips), strict=True)
+        for path, mine in zip(models, held_out_clips(models, clips, part), strict=True)
     ]
 
 
-def held_out_clips(models: Sequence[Path], clips: Sequence[Clip]) -> list[list[Clip]]:
-    """Return each model's held-out clips by the JSON beside it.
+def held_out_clips(
+    models: Sequence[Path], clips: Sequence[Clip], part: Part = "held out"
+) -> list[list[Clip]]:
+    """Return each model's held-out (or ``validation``) clips by the JSON beside it.
 
     Clips for measuring only (``use`` is ``evaluate``) were never trained on: they are dealt out
     to the models, so that each counts once. Without a JSON a model is tested on everything.
@@ -78,7 +85,7 @@ def held_out_clips(models: Sequence[Path], clips: Sequence[Clip]) -> list[list[C
     unseen = [clip for clip in clips if clip.use == "evaluate"]
     for number, path in enumerate(models):
         known = held_out(path)
-        own = unseen[number :: len(models)]
+        own = unseen[number :: len(models)] if part == "held out" else []
         if known is None:
             _log.warning(
                 "%s: no %s beside it says what it was not trained on; it is tested on all of the "
@@ -88,7 +95,9 @@ def held_out_clips(models: Sequence[Path], clips: Sequence[Clip]) -> list[list[C
             )
             mine = [clip for clip in clips if clip.use != "evaluate"]
         else:
-            names = set(known.held_out_recordings)
+            names = set(
+                known.held_out_recordings if part == "held out" else known.validation_recordings
+            )
             mine = [clip for clip in clips if clip.recording in names and clip.use != "evaluate"]
         taken.append(mine + own)
     return taken
@@ -127,37 +136,23 @@ def plan(
 
 def run(
     tested: Sequence[Subject], events: int = EVENTS, *, seed: int = _SEED, clips: bool = True
-) -> list[Suite]:
-    """Score all test streams, a suite a subject; `events` at each ratio are dealt evenly to them.
+) -> Suite:
+    """Score all test streams; `events` at each ratio are dealt evenly to the subjects.
 
     Without `clips` the recordings of events as they are, which only `judge` wants, are left out.
     """
-    suites = []
+    heard: dict[tuple[str, float], list[Scored]] = {}
+    ambience = []
+    plain = []
     for number, subject in enumerate(tested):
         listener = subject.listener
         slots = -(-events // len(tested))
         streams, quiet, loud = plan(subject.clips, listener.rate_hz, slots, seed + number)
-        suites.append(
-            Suite(
-                {key: (_scored(listener, stream),) for key, stream in streams.items()},
-                tuple(_scored(listener, stream) for stream in quiet),
-                tuple(_scored(listener, stream) for stream in loud if clips),
-            )
-        )
-    return suites
-
-
-def joined(suites: Sequence[Suite]) -> Suite:
-    """Return all streams of several subjects as one suite."""
-    heard: dict[tuple[str, float], list[Scored]] = {}
-    for suite in suites:
-        for key, group in suite.events.items():
-            heard.setdefault(key, []).extend(group)
-    return Suite(
-        {key: tuple(group) for key, group in heard.items()},
-        tuple(scored for suite in suites for scored in suite.ambience),
-        tuple(scored for suite in suites for scored in suite.clips),
-    )
+        for key, stream in streams.items():
+            heard.setdefault(key, []).append(_scored(listener, stream))
+        ambience += [_scored(listener, stream) for stream in quiet]
+        plain += [_scored(listener, stream) for stream in loud if clips]
+    return Suite({key: tuple(group) for key, group in heard.items()}, tuple(ambience), tuple(plain))
 
 
 def _scored(listener: Listener, stream: Stream) -> Scored:

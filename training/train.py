@@ -40,7 +40,7 @@ class TrainingSettings:
     """Everything that shapes the network besides its examples."""
 
     gain_control: str = "half_median"
-    epochs: int = 6
+    epochs: int = 8
     head_learning_rate: float = 2e-3
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -52,7 +52,7 @@ class TrainingSettings:
 
 def train(
     remix: Remix,
-    watched: Examples,
+    validation: Examples,
     settings: TrainingSettings,
     *,
     weights: Path | None,
@@ -67,11 +67,11 @@ def train(
     home.mkdir(parents=True, exist_ok=True)
     random.seed(settings.seed)
     keras.utils.set_random_seed(settings.seed)
-    n_mels, frames = watched.log_mel.shape[1:]
+    n_mels, frames = validation.log_mel.shape[1:]
     network = build(
         n_mels,
         frames,
-        watched.target.shape[1],
+        validation.target.shape[1],
         gain_control=settings.gain_control,
         weights=weights,
     )
@@ -81,7 +81,7 @@ def train(
         return network
     if not (home / "backup").exists():
         _train_head(network, remix, settings)
-    _train_all(network, remix, watched, settings, home)
+    _train_all(network, remix, validation, settings, home)
     network.save_weights(home / "trained.part.weights.h5")
     (home / "trained.part.weights.h5").rename(finished)
     draw_curves(home / "curves.csv", home / "curves.png")
@@ -110,7 +110,7 @@ def _train_head(network: Any, remix: Remix, settings: TrainingSettings) -> None:
 def _train_all(
     network: Any,
     remix: Remix,
-    watched: Examples,
+    validation: Examples,
     settings: TrainingSettings,
     home: Path,
 ) -> None:
@@ -131,7 +131,7 @@ def _train_all(
     network.fit(
         batches,
         epochs=settings.epochs,
-        validation_data=(watched.log_mel.astype(np.float32), watched.target),
+        validation_data=(validation.log_mel.astype(np.float32), validation.target),
         validation_batch_size=64,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),

@@ -15,15 +15,7 @@ import numpy as np
 
 from rainwatchd.features import MelSpec
 from rainwatchd.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
-from training.dataset import (
-    Clip,
-    DataError,
-    digest,
-    folds,
-    publishable,
-    read,
-    split_by_recording,
-)
+from training.dataset import Clip, DataError, digest, folds, read, split_by_recording
 from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
 from training.model import GAIN_CONTROLS, together
@@ -40,11 +32,8 @@ from training.train import (
     train,
 )
 
-_WATCHED_SHARES = {"watched": 0.15, "rest": 0.85}
-"""Where nothing is held out the curves show windows of known recordings: that the run is sound,
-not how good it is. No choice hangs on them, there or in a fold."""
-
-_WATCHED_EXAMPLES = 1000
+_VALIDATION_SHARE = 0.15
+_VALIDATION_EXAMPLES = 1000
 _CALIBRATION_WINDOWS = 512
 _SHORTEST_S = 1.0
 """MobileNetV2 halves time and bands five times, and wants something left."""
@@ -85,9 +74,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     """Mix, train, export; the model file appears last."""
-    clips = publishable(read(options.data))
-    training, held_out = divide(clips, options.fold, options.folds)
-    watched = held_out or split_by_recording(clips, _WATCHED_SHARES, SEED)["watched"]
+    clips = [clip for clip in read(options.data) if clip.use == "train"]
+    training, validation, held_out = divide(clips, options.fold, options.folds)
     windows_s = _lengths(options.windows_s)
     least = TrainingSettings().batch_size
     if options.examples < least:
@@ -110,11 +98,11 @@ def command(options: argparse.Namespace) -> None:
     for window_s in windows_s:
         unseen = real_windows(
             mixed,
-            watched,
+            validation,
             mel,
             recipe,
             window_s,
-            count=min(_WATCHED_EXAMPLES, options.examples),
+            count=min(_VALIDATION_EXAMPLES, options.examples),
             seed=SEED + 1,
         )
         remix = Remix(examples, mel, recipe, mel.frames_in(window_s))
@@ -146,7 +134,7 @@ def command(options: argparse.Namespace) -> None:
         },
         metrics={"held_out_windows_accuracy": _accuracy(scores, unseen)},
     )
-    known = HeldOut(sorted({clip.recording for clip in held_out}))
+    known = HeldOut(_recordings(held_out), _recordings(validation))
     reference = _reference(unseen)
     calibration, _ = some_windows(remix, _CALIBRATION_WINDOWS, SEED)
     quantise(part, options.out / "part-int8.onnx", calibration)
@@ -192,13 +180,20 @@ def _lengths(windows_s: Sequence[float]) -> list[float]:
 
 def divide(
     clips: Sequence[Clip], fold: int | None, count: int
-) -> tuple[Sequence[Clip], Sequence[Clip]]:
-    """Return training and held-out clips, no recording in both; without a fold none is held out."""
+) -> tuple[list[Clip], list[Clip], list[Clip]]:
+    """Return training, validation and held-out clips, no recording in two of them.
+
+    Without a fold nothing is held out and validation repeats a part of the training clips: it
+    then shows that the run is sound, not how good it is.
+    """
+    shares = {"training": 1.0 - _VALIDATION_SHARE, "validation": _VALIDATION_SHARE}
     if fold is None:
-        return clips, []
+        return list(clips), split_by_recording(clips, shares, SEED)["validation"], []
     if not 1 <= fold <= count:
         raise DataError(f"--fold is {fold}; allowed: 1 to {count} (--folds)")
-    return folds(clips, count, SEED)[fold - 1]
+    rest, held_out = folds(clips, count, SEED)[fold - 1]
+    parts = split_by_recording(rest, shares, SEED)
+    return parts["training"], parts["validation"], held_out
 
 
 def _claim(out: Path, wanted: dict[str, Any]) -> None:
@@ -210,6 +205,10 @@ def _claim(out: Path, wanted: dict[str, Any]) -> None:
             f"{out} holds a run with other data or settings: give another folder, or delete it"
         )
     noted.write_text(text)
+
+
+def _recordings(clips: Sequence[Clip]) -> list[str]:
+    return sorted({clip.recording for clip in clips})
 
 
 def _accuracy(scores: np.ndarray, examples: Examples) -> float:

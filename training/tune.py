@@ -1,4 +1,4 @@
-"""Choosing each class's decision rule on held-out streams for a stated number of false alarms."""
+"""Choosing each class's decision rule on validation streams for a stated number of false alarms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rainwatchd.model_spec import DecisionRule
 from training.matching import GRACE_S, LOGGING
 from training.scoring import Scored
-from training.suite import Suite, joined
+from training.suite import Suite
 
 Values = NDArray[np.float64]
 
@@ -69,16 +69,6 @@ def tune_all(suite: Suite, false_alarms: int = 1) -> dict[str, Choice]:
         allowed = round(_STORMS_PER_HOUR * suite.ambience_h)
         choices["storm"] = tune("storm", suite.ambience, suite.ambience, allowed, _LASTING_S)
     return choices
-
-
-def cross_fitted(suites: Sequence[Suite], false_alarms: int = 1) -> list[dict[str, DecisionRule]]:
-    """Return rules for each suite that were chosen on the others: none is judged where chosen."""
-    chosen = []
-    for number in range(len(suites)):
-        others = joined([*suites[:number], *suites[number + 1 :]])
-        choices = tune_all(others, false_alarms)
-        chosen.append({label: choice.rule for label, choice in choices.items()})
-    return chosen
 
 
 def tune(

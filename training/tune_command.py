@@ -1,4 +1,4 @@
-"""``python -m training tune``: choose the decision rules on held-out recordings."""
+"""``python -m training tune``: choose the decision rules on validation recordings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 
 from rainwatchd.model_file import read_model
 from rainwatchd.model_spec import METADATA_KEY, DecisionRule, encode
-from training.dataset import publishable, read
-from training.options import add_false_alarms, add_streams
-from training.suite import joined, run, subjects
+from training.dataset import read
+from training.options import add_streams
+from training.suite import run, subjects
 from training.tune import tune_all
 
 
@@ -23,10 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_streams(
         parser,
-        "models of a cross-validation whose held-out recordings are used, each with its JSON "
+        "models of a cross-validation whose validation recordings are used, each with its JSON "
         "beside it; default: the first model itself",
     )
-    add_false_alarms(parser)
+    parser.add_argument(
+        "--false-alarms", type=int, default=1, help="allowed for each class in all of the ambience"
+    )
 
 
 def command(options: argparse.Namespace) -> None:
@@ -34,8 +36,7 @@ def command(options: argparse.Namespace) -> None:
     for model in options.models:
         read_model(model)
     models = options.folds or options.models[:1]
-    clips = publishable(read(options.data))
-    suite = joined(run(subjects(models, clips), options.events, clips=False))
+    suite = run(subjects(models, read(options.data), "validation"), options.events, clips=False)
     choices = tune_all(suite, options.false_alarms)
     for label, choice in choices.items():
         rule = choice.rule

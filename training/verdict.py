@@ -12,9 +12,7 @@ from rainwatchd.model_spec import DecisionRule
 from training.curves import Calibration, Confusion, Roc, calibration, confusion, roc
 from training.event_metrics import EventMetrics, event_metrics
 from training.matching import LOGGING, Finding, alerts, match
-from training.suite import Suite, joined
-
-Rules = Mapping[str, DecisionRule]
+from training.suite import Suite
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,16 +85,16 @@ def key(label: str, snr_db: float) -> str:
     return f"{label} {snr_db:+g} dB"
 
 
-def row(name: str, suites: Sequence[Suite], rules: Sequence[Rules], setting: str = "") -> Row:
-    """Count what rules, of each suite its own, find and what they raise for nothing."""
-    findings = _findings(suites, rules)
+def row(name: str, suite: Suite, rules: Mapping[str, DecisionRule], setting: str = "") -> Row:
+    """Count what `rules` find and what they raise for nothing."""
+    findings = _findings(suite, rules)
     late = [
         finding.latency_s
         for group in findings.values()
         for finding in group
         if finding.latency_s is not None
     ]
-    wrong = _false_alarms(suites, rules)
+    wrong = _false_alarms(suite, rules)
     return Row(
         name=name,
         recall={
@@ -106,54 +104,51 @@ def row(name: str, suites: Sequence[Suite], rules: Sequence[Rules], setting: str
         false_alarms={
             label: sum(alarm.label == label for alarm in wrong)
             for label in LOGGING
-            if label in rules[0]
+            if label in rules
         },
-        ambience_h=joined(suites).ambience_h,
+        ambience_h=suite.ambience_h,
         latency_s=float(np.median(late)) if late else None,
         setting=setting,
     )
 
 
-def judge(name: str, suites: Sequence[Suite], rules: Sequence[Rules], setting: str = "") -> Verdict:
-    """Return everything there is to say about the suites of the daemon's own models.
-
-    Each suite's alerts are raised by its own rules; event metrics, which run over all
-    thresholds, smooth as the first's say.
-    """
-    suite = joined(suites)
+def judge(name: str, suite: Suite, rules: Mapping[str, DecisionRule]) -> Verdict:
+    """Return everything there is to say about a suite of the daemon's own model."""
     streams = [scored for group in suite.events.values() for scored in group]
     everything = [*streams, *suite.ambience, *suite.clips]
-    ruled = [label for label in everything[0].labels if label in rules[0]]
+    ruled = [label for label in everything[0].labels if label in rules]
     return Verdict(
-        row=row(name, suites, rules, setting),
-        findings=_findings(suites, rules),
-        false_alarms=tuple(_false_alarms(suites, rules)),
+        row=row(name, suite, rules, "shipped rules"),
+        findings=_findings(suite, rules),
+        false_alarms=tuple(_false_alarms(suite, rules)),
         confusion=confusion([*suite.ambience, *suite.clips]),
         roc={label: roc(label, everything) for label in everything[0].labels},
         calibration=calibration(everything),
-        events=event_metrics(everything, rules[0], ruled),
+        events=event_metrics(everything, rules, ruled),
     )
 
 
 def _findings(
-    suites: Sequence[Suite], rules: Sequence[Rules]
+    suite: Suite, rules: Mapping[str, DecisionRule]
 ) -> dict[tuple[str, float], tuple[Finding, ...]]:
-    found: dict[tuple[str, float], list[Finding]] = {}
-    for suite, own in zip(suites, rules, strict=True):
-        for place, group in suite.events.items():
-            for scored in group:
-                made = match(scored.stream.truth, alerts(scored, own), scored.stream.duration_s)
-                found.setdefault(place, []).extend(made.findings)
-    return {place: tuple(group) for place, group in found.items()}
+    return {
+        place: tuple(
+            finding
+            for scored in group
+            for finding in match(
+                scored.stream.truth, alerts(scored, rules), scored.stream.duration_s
+            ).findings
+        )
+        for place, group in suite.events.items()
+    }
 
 
-def _false_alarms(suites: Sequence[Suite], rules: Sequence[Rules]) -> list[FalseAlarm]:
+def _false_alarms(suite: Suite, rules: Mapping[str, DecisionRule]) -> list[FalseAlarm]:
     wrong = []
-    pairs = zip(suites, rules, strict=True)
-    for scored, own in ((scored, own) for suite, own in pairs for scored in suite.ambience):
+    for scored in suite.ambience:
         truth = scored.stream.truth
         ends = np.array([clip.offset_s for clip in truth])
-        made = match(truth, alerts(scored, own), scored.stream.duration_s)
+        made = match(truth, alerts(scored, rules), scored.stream.duration_s)
         for alarm in made.false_alarms:
             middle_s = (alarm.onset_s + alarm.detected_s) / 2
             clip = truth[min(int(np.searchsorted(ends, middle_s)), len(truth) - 1)]

@@ -3,7 +3,6 @@ import pytest
 
 from tests.training.labelled import RATE_HZ, clip, write, write_tones
 from training.dataset import DataError, read
-from training.looping import trimmed
 from training.snr import band_power
 from training.streams import SLOT_S, event_streams, joined_stream
 
@@ -115,14 +114,3 @@ def test_joined_clips_stand_where_the_truth_says(clips):
         part = samples[round(truth.onset_s * RATE_HZ) : round(truth.offset_s * RATE_HZ)]
         tonal = np.abs(np.fft.rfft(part)).max() / np.abs(np.fft.rfft(part)).mean() > 100
         assert tonal == (truth.label != "background")
-
-
-def test_what_is_hardly_there_at_both_ends_is_no_part_of_an_event() -> None:
-    rate_hz = 8000
-    rng = np.random.default_rng(1)
-    hiss = rng.normal(0.0, 0.001, 3 * rate_hz).astype(np.float32)
-    idle = rng.normal(0.0, 0.03, 2 * rate_hz).astype(np.float32)
-    throttle = rng.normal(0.0, 0.3, 2 * rate_hz).astype(np.float32)
-    kept = trimmed(np.concatenate((hiss, idle, throttle, idle, hiss)), rate_hz)
-    assert kept.size == pytest.approx(6 * rate_hz, abs=rate_hz // 2)
-    assert trimmed(throttle[:100], rate_hz).size == 100

@@ -6,7 +6,7 @@ from rainwatchd.model_spec import DecisionRule
 from tests.training.labelled import one_class, scored
 from training.matching import alerts, match
 from training.suite import Suite
-from training.tune import cross_fitted, tune, tune_all
+from training.tune import tune, tune_all
 
 
 def wandering(seed: int, seconds: int = 600) -> np.ndarray:
@@ -89,17 +89,3 @@ def test_a_quick_alert_is_worth_more_than_the_last_event():
     )
     assert choice.recall >= 0.99
     assert choice.latency_s <= 4.0
-
-
-def test_rules_are_chosen_on_the_other_suites_alone():
-    def suite(saw: float, noise: float) -> Suite:
-        truth = [("chainsaw", 60.0 * n + 10, 60.0 * n + 30.0) for n in range(5)]
-        values = [noise] * 300
-        for _, onset_s, offset_s in truth:
-            values[int(onset_s) : int(offset_s)] = [saw] * 20
-        loud = scored(one_class(values), truth, window_s=1)
-        return Suite({("chainsaw", 0.0): (loud,)}, (scored(one_class([noise] * 300)),), ())
-
-    noisy, calm = suite(0.9, 0.7), suite(0.5, 0.1)
-    rules = [own["chainsaw"].on_threshold for own in cross_fitted([noisy, calm], 0)]
-    assert 0.1 < rules[0] < 0.5 < 0.7 < rules[1] < 0.9

@@ -14,7 +14,7 @@ def test_a_false_alarm_names_what_was_playing():
         one_class(calm + saw + calm), [("background", 0.0, 62.0), ("other", 62.0, 143.0)]
     )
     events = scored(one_class([0.01] * 20 + saw + calm), [("chainsaw", 22.0, 42.0)])
-    verdict = judge("ours", [Suite({("chainsaw", 0.0): (events,)}, (ambience,), ())], [RULES])
+    verdict = judge("ours", Suite({("chainsaw", 0.0): (events,)}, (ambience,), ()), RULES)
     (alarm,) = verdict.false_alarms
     assert (alarm.label, alarm.clip_label, alarm.recording) == ("chainsaw", "other", "other 62.0")
     assert verdict.row.false_alarms == {"chainsaw": 1, "engine": 0}
@@ -26,7 +26,7 @@ def test_a_false_alarm_names_what_was_playing():
 def test_a_right_storm_alert_is_no_false_alarm():
     rain = one_class([0.95] * 60, "storm") + one_class([0.01] * 60)
     ambience = scored(rain, [("storm", 0.0, 62.0), ("other", 62.0, 123.0)])
-    assert judge("ours", [Suite({}, (ambience,), ())], [RULES]).false_alarms == ()
+    assert judge("ours", Suite({}, (ambience,), ()), RULES).false_alarms == ()
 
 
 def test_findings_are_counted_by_distance_and_by_collection():

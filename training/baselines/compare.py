@@ -36,8 +36,7 @@ def best_row(name: str, suite: Suite, false_alarms: int = 1) -> Row:
         f"{choice.rule.within_s:g} s above {choice.rule.on_threshold:.3f}"
         for reading, choice in best.values()
     )
-    rules = {label: choice.rule for label, (_, choice) in best.items()}
-    return row(name, [picked], [rules], setting)
+    return row(name, picked, {label: choice.rule for label, (_, choice) in best.items()}, setting)
 
 
 def _reading(suite: Suite, readings: Mapping[str, str]) -> Suite:
