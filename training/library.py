@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rainwatchd.features import Floats
 from training.dataset import Clip, load
-from training.looping import looped
+from training.looping import looped, trimmed
 
 _SHORTEST_S = 0.4
 """Shorter clips give a buzz of the loop's own rate when they are looped."""
@@ -103,9 +103,7 @@ def _decode(clip: Clip, rate_hz: int) -> NDArray[np.int16]:
     peak = float(np.abs(samples).max(initial=0.0))
     if peak == 0.0:
         return np.zeros(0, np.int16)
-    loud = np.flatnonzero(np.abs(samples) > _QUIET * peak)
-    samples = samples[loud[0] : loud[-1] + 1]
-    return (samples * (32000.0 / peak)).astype(np.int16)
+    return (trimmed(samples, _QUIET) * (32000.0 / peak)).astype(np.int16)
 
 
 def default_data() -> Path:

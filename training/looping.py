@@ -37,7 +37,10 @@ def looped(material: Sequence[Floats], length: int, start: float, rate_hz: int) 
     return out
 
 
-def trimmed(samples: Floats) -> Floats:
-    """Take off silence at both ends (ESC pads short clips with zeros)."""
-    loud = np.flatnonzero(np.abs(samples) > _QUIET * np.abs(samples).max())
+def trimmed(samples: Floats, quiet: float = _QUIET) -> Floats:
+    """Take off silence at both ends (ESC pads short clips with zeros).
+
+    Silence is what stays under the share `quiet` of the peak.
+    """
+    loud = np.flatnonzero(np.abs(samples) > quiet * np.abs(samples).max())
     return samples[loud[0] : loud[-1] + 1] if loud.size else samples
