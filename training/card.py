@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rainwatchd.model_file import ModelFile
-from training.dataset import Clip
+from training.dataset import Clip, publishable
 from training.matching import LOGGING
 from training.suite import SNR_DB
 from training.verdict import Row, Verdict, found_by_group, key
@@ -183,7 +183,7 @@ def _events(verdict: Verdict, label: str) -> str:
 
 
 def _data(clips: Sequence[Clip], model: ModelFile, attribution: str) -> str:
-    used = [clip for clip in clips if clip.use == "train"]
+    used = publishable(clips)
     minutes: dict[str, float] = defaultdict(float)
     sources: dict[str, list[Clip]] = defaultdict(list)
     for clip in used:
@@ -208,8 +208,8 @@ def _data(clips: Sequence[Clip], model: ModelFile, attribution: str) -> str:
 
 def _attribution(clips: Sequence[Clip]) -> str:
     groups: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for clip in clips:
-        if clip.use == "train" and clip.attribution:
+    for clip in publishable(clips):
+        if clip.attribution:
             groups[clip.source, clip.license, clip.license_checked].add(clip.attribution)
     parts = ["# Recordings that the model was trained on\n"]
     for (source, licence, checked), names in sorted(groups.items()):

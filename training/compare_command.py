@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from training.dataset import digest, read
+from training.dataset import digest, publishable, read
 from training.examples import Examples, make_examples
 from training.model import together
 from training.options import add_data, add_weights
@@ -76,7 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     """Train every variant alike, small, on one fold; write the table after each."""
-    clips = [clip for clip in read(options.data) if clip.use == "train"]
+    clips = publishable(read(options.data))
     training, _, held_out = divide(clips, 1, 3)
     outcomes = []
     for name in options.variants:

@@ -15,7 +15,7 @@ import numpy as np
 
 from rainwatchd.features import MelSpec
 from rainwatchd.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
-from training.dataset import Clip, DataError, digest, folds, read, split_by_recording
+from training.dataset import Clip, DataError, digest, folds, publishable, read, split_by_recording
 from training.examples import Examples, make_examples
 from training.export import describe, export_onnx, quantise, run
 from training.model import GAIN_CONTROLS, together
@@ -74,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     """Mix, train, export; the model file appears last."""
-    clips = [clip for clip in read(options.data) if clip.use == "train"]
+    clips = publishable(read(options.data))
     training, validation, held_out = divide(clips, options.fold, options.folds)
     windows_s = _lengths(options.windows_s)
     least = TrainingSettings().batch_size
@@ -217,6 +217,7 @@ def _accuracy(scores: np.ndarray, examples: Examples) -> float:
 
 def _reference(examples: Examples) -> np.ndarray:
     """Return the clearest chainsaw window there is; any other where there is none."""
-    loudness = np.nan_to_num(examples.snr_db, nan=-99.0) + 100.0 * examples.target[:, 1]
+    saw = examples.target[:, LABELS.index("chainsaw")]
+    loudness = np.nan_to_num(examples.snr_db, nan=-99.0) + 100.0 * saw
     window: np.ndarray = examples.log_mel[int(loudness.argmax())].astype(np.float32)
     return window

@@ -12,7 +12,7 @@ from training.baselines.article import ArticleListener
 from training.baselines.compare import best_row
 from training.baselines.yamnet import YamnetListener
 from training.card import replace_text
-from training.dataset import Clip, folds, read
+from training.dataset import Clip, folds, publishable, read
 from training.library import default_data
 from training.options import add_streams, add_weights
 from training.scoring import Listener
@@ -41,7 +41,7 @@ def command(options: argparse.Namespace) -> None:
     trained = []
     for held in parts:
         names = {clip.recording for clip in held}
-        seen = [c for c in clips if c.use == "train" and c.recording not in names]
+        seen = [clip for clip in publishable(clips) if clip.recording not in names]
         trained.append(ArticleListener(seen, options.weights, _SEED))
     rows.append(_row(ArticleListener.name, trained, parts, options.events))
     replace_text(options.out, msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
@@ -51,7 +51,7 @@ def _parts(clips: Sequence[Clip], models: Sequence[Path]) -> list[list[Clip]]:
     if models:
         return held_out_clips(models, clips)
     unseen = [clip for clip in clips if clip.use == "evaluate"]
-    dealt = folds([clip for clip in clips if clip.use == "train"], _FOLDS, _SEED)
+    dealt = folds(publishable(clips), _FOLDS, _SEED)
     return [held + unseen[number::_FOLDS] for number, (_, held) in enumerate(dealt)]
 
 

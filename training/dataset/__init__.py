@@ -1,6 +1,14 @@
 """Labelled recordings: where they come from, which may be used, and how they are divided."""
 
-from training.dataset.clip import LABELS, Clip, DataError, check_readable, digest, load
+from training.dataset.clip import (
+    LABELS,
+    Clip,
+    DataError,
+    check_readable,
+    digest,
+    load,
+    publishable,
+)
 from training.dataset.layouts import read
 from training.dataset.manifest import read_manifest
 from training.dataset.split import folds, split_by_recording
@@ -13,6 +21,7 @@ __all__ = [
     "digest",
     "folds",
     "load",
+    "publishable",
     "read",
     "read_manifest",
     "split_by_recording",

@@ -46,6 +46,11 @@ class Clip:
     """How sure another tagger was of a machine in it, 0 to 1: a hint at hard negatives."""
 
 
+def publishable(clips: Iterable[Clip]) -> list[Clip]:
+    """Return the clips whose licence allows a published model: what trains it."""
+    return [clip for clip in clips if clip.use == "train"]
+
+
 def load(clip: Clip, rate_hz: int) -> Floats:
     """Return the clip's samples at `rate_hz`, channels averaged, float32 of shape ``(n,)``.
 
