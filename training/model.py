@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.batch_norm import with_fused_norms
+
 GAIN_CONTROLS = ("contrast", "half_median", "window_maximum", "pcen")
 """Ways to bring a window into the network's range; the model card holds their comparison."""
 
@@ -45,6 +47,7 @@ def build(
     )
     if weights:
         backbone.load_weights(weights)
+    backbone = with_fused_norms(backbone)
     pooled = keras.layers.GlobalAveragePooling2D()(backbone(picture))
     pooled = keras.layers.Dropout(dropout)(pooled)
     scores = keras.layers.Dense(classes, activation="softmax", name="scores")(pooled)
