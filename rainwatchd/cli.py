@@ -15,9 +15,9 @@ from rainwatchd import __version__
 from rainwatchd.errors import ConfigError, RainwatchError
 
 if TYPE_CHECKING:
-    from rainwatchd.config import Config
-    from rainwatchd.model_spec import DecisionRule, ModelSpec
-    from rainwatchd.plot import Picture
+    from rainwatchd.config.options import Config
+    from rainwatchd.hearing.model_spec import DecisionRule, ModelSpec
+    from rainwatchd.replay.plot import Picture
 
 # The rest is imported where it is used: `--version` must not wait for the network's runtime, a
 # replay needs no broker, and a daemon draws nothing.
@@ -58,7 +58,7 @@ def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentP
     settings = _settings(others, parser)
     if args.version:
         return _version(args.model)
-    from rainwatchd.config import load
+    from rainwatchd.config.options import load
 
     if args.model is not None:
         # Settings are YAML, and a JSON string is: a path may hold a colon, or be called null.
@@ -80,7 +80,7 @@ def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentP
 
 
 def _version(model: Path | None) -> int:
-    from rainwatchd.model_file import PACKAGED, read_model
+    from rainwatchd.hearing.model_file import PACKAGED, read_model
 
     print(f"rainwatchd {__version__}")
     file = read_model(model or PACKAGED)
@@ -89,10 +89,10 @@ def _version(model: Path | None) -> int:
 
 
 def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
-    from rainwatchd.batch import Batch, find_recordings
-    from rainwatchd.model_file import read_model
-    from rainwatchd.replay import Replay, Scored, replay_id
-    from rainwatchd.report import Complaints, JsonLines, Progress, ScoreFile, Sink, Table
+    from rainwatchd.hearing.model_file import read_model
+    from rainwatchd.replay.batch import Batch, find_recordings
+    from rainwatchd.replay.replay import Replay, Scored, replay_id
+    from rainwatchd.replay.report import Complaints, JsonLines, Progress, ScoreFile, Sink, Table
 
     recordings = find_recordings(args.file)
     if args.plot is not None and len(recordings) != 1:
@@ -112,7 +112,7 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
         if picture is not None:
             sinks.append(picture)
         if args.mqtt:
-            from rainwatchd.publishing import Publisher
+            from rainwatchd.replay.publishing import Publisher
 
             publisher = Publisher(config)
             stack.callback(publisher.close)
@@ -137,7 +137,7 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
 
 
 def _check(config: Config) -> int:
-    from rainwatchd.check import check
+    from rainwatchd.service.check import check
 
     failed = False
     for finding in check(config):
@@ -158,7 +158,7 @@ def _list_devices() -> int:
 def _daemon(load: Callable[[], Config], verbose: bool) -> int:
     import logging
 
-    from rainwatchd.daemon import listen
+    from rainwatchd.service.daemon import listen
 
     # journald reads <N> before a line as its priority, 3 being an error and 6 information.
     journal = "JOURNAL_STREAM" in os.environ
@@ -174,7 +174,7 @@ def _daemon(load: Callable[[], Config], verbose: bool) -> int:
 
 def _picture(spec: ModelSpec, rules: Mapping[str, DecisionRule], path: Path) -> Picture:
     try:
-        from rainwatchd.plot import Picture
+        from rainwatchd.replay.plot import Picture
     except ModuleNotFoundError as error:
         raise RainwatchError("--plot needs matplotlib: pip install 'rainwatchd[plot]'") from error
     return Picture(spec, rules, path)
@@ -184,7 +184,7 @@ def _settings(others: Sequence[str], parser: argparse.ArgumentParser) -> dict[st
     """Read ``--key value`` and ``--key=value`` for every key of the configuration file."""
     if not others:
         return {}
-    from rainwatchd.config import defaults
+    from rainwatchd.config.options import defaults
 
     known = defaults()
     settings: dict[str, str] = {}

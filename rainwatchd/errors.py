@@ -1,5 +1,12 @@
 """Errors that are meant for people: one line that says what, where and how to mend it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Report = Callable[[str | None], None]
+"""Told what is wrong, or None once nothing is."""
+
 
 class RainwatchError(Exception):
     """Anything that the program can explain; shown as one line, never as a traceback."""

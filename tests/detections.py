@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rainwatchd.events import Detection, Phase, interrupted
+from rainwatchd.decision.events import Detection, Phase, interrupted
 
 PHASES: tuple[Phase, Phase, Phase] = ("onset", "update", "offset")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rainwatchd.features import Floats
+from rainwatchd.audio.samples import Floats
 
 HZ = {"chainsaw": 1000.0, "engine": 150.0, "storm": 3500.0}
 

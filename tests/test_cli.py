@@ -20,7 +20,7 @@ import soundfile
 
 from rainwatchd import __version__
 from rainwatchd.cli import main
-from rainwatchd.model_file import read_model
+from rainwatchd.hearing.model_file import read_model
 from tests.sounds import scene
 from tests.tiny_model import LABELS
 from tests.torture.mutation import damaged

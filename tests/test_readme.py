@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rainwatchd import cli, config
-from rainwatchd.events import Detection
-from rainwatchd.topics import Topics
+from rainwatchd import cli
+from rainwatchd.alerts.topics import Topics
+from rainwatchd.config import options as config
+from rainwatchd.decision.events import Detection
 from tests.broker import Broker, broker, until
 from tests.detections import detection
 

@@ -11,10 +11,10 @@ import pytest
 import soundfile
 import soxr
 
-from rainwatchd.classifier import Classifier
-from rainwatchd.config import Config
-from rainwatchd.model_file import PACKAGED
-from rainwatchd.replay import Found, Replay
+from rainwatchd.config.options import Config
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.model_file import PACKAGED
+from rainwatchd.replay.replay import Found, Replay
 
 BUNDLED = Path(__file__).parent / "recordings" / "chainsaw" / "esc10_freesound-19898.ogg"
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rainwatchd.classifier import Classifier
-from rainwatchd.features import Floats
-from rainwatchd.model_file import PACKAGED
+from rainwatchd.audio.samples import Floats
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.model_file import PACKAGED
 from training.dataset import read
-from training.matching import alerts, match
-from training.scoring import DaemonListener, Scored, score
-from training.streams import event_streams
+from training.evaluation.matching import alerts, match
+from training.evaluation.scoring import DaemonListener, Scored, score
+from training.evaluation.streams import event_streams
 
 RECORDINGS = Path(__file__).parent / "recordings"
 HALF_A_POINT = 0.005

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rainwatchd.features import MelSpec, mel_filters
-from rainwatchd.model_spec import METADATA_KEY, DecisionRule, ModelSpec, SelfTest, encode
+from rainwatchd.hearing.log_mel import MelSpec, mel_filters
+from rainwatchd.hearing.model_spec import METADATA_KEY, DecisionRule, ModelSpec, SelfTest, encode
 
 LABELS = ["background", "chainsaw", "engine", "storm"]
 BAND_HZ = {"chainsaw": (850.0, 1200.0), "engine": (100.0, 220.0), "storm": (3000.0, 4200.0)}

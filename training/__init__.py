@@ -1,1 +1,4 @@
-"""Builds the model that the daemon runs: labelled recordings in, one ONNX file out."""
+"""From labelled recordings to one model file; runs from the checkout.
+
+Recordings come in; a model, its card and its figures go out.
+"""

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from rainwatchd.errors import RainwatchError
-from training import compare_command, evaluate, train_command, tune_command
-from training.baselines import command as baselines
+from training.commands import baselines, evaluate
+from training.commands import compare as compare_command
+from training.commands import train as train_command
+from training.commands import tune as tune_command
 
 _COMMANDS = {
     "train": train_command,

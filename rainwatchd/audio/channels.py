@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError
-from rainwatchd.features import Floats
 
 
 def check_channel(channel: int | None, channels: int, source: str) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from rainwatchd.audio.channels import check_channel, to_mono
 from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError
-from rainwatchd.features import Floats
 
 BLOCK_S = 0.2
 """Sound in one callback. PortAudio would choose 10 ms: a hundred wake-ups a second of Python,

@@ -13,8 +13,8 @@ import soundfile
 
 from rainwatchd.audio.channels import check_channel, to_mono
 from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError
-from rainwatchd.features import Floats
 
 SUFFIXES = frozenset(
     [

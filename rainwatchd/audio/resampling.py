@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import soxr
 
-from rainwatchd.features import Floats
+from rainwatchd.audio.samples import Floats
 
 
 class Resampler:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rainwatchd.features import Floats
+from rainwatchd.audio.samples import Floats
 
 _ITERATION_SAMPLES = 65536
 """Read at once when iterating: 1 to 4 s, small beside a ring and large beside a call's cost."""

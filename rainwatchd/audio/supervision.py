@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 from rainwatchd.audio.devices import choose, list_devices
 from rainwatchd.audio.microphone import Microphone, restart_portaudio
 from rainwatchd.audio.options import AudioOptions
 from rainwatchd.audio.ring import RingBuffer
-from rainwatchd.errors import AudioError
+from rainwatchd.errors import AudioError, Report
 
 log = logging.getLogger(__name__)
-
-Report = Callable[[str | None], None]
-"""Told what is wrong, or None once nothing is."""
 
 STALL_S = 3.0
 """Without a callback for this long a stream is dead, whatever it says of itself: a frozen sound

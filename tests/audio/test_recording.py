@@ -10,8 +10,8 @@ import soundfile
 
 from rainwatchd.audio.recording import Recording
 from rainwatchd.audio.ring import Chunk, RingBuffer
+from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError
-from rainwatchd.features import Floats
 
 NOISE = np.random.default_rng(5).normal(0.0, 0.1, (30_000, 2)).clip(-1, 1)
 

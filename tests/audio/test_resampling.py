@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rainwatchd.audio.resampling import Resampler
-from rainwatchd.features import Floats
+from rainwatchd.audio.samples import Floats
 
 NOISE = np.random.default_rng(3).normal(0.0, 0.1, 60_000).astype(np.float32)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
-from rainwatchd.features import Floats
+from rainwatchd.audio.samples import Floats
 
 
 def ramp(start: int, count: int) -> Floats:

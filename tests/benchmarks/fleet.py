@@ -28,18 +28,19 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from rainwatchd.classifier import Classifier
-from rainwatchd.clock import FixedClock
-from rainwatchd.config import Config
-from rainwatchd.decision import Decision
-from rainwatchd.events import Announcer, Identity, Window
-from rainwatchd.model_file import PACKAGED
-from rainwatchd.model_spec import ModelSpec
-from rainwatchd.mqtt import MqttOptions
-from rainwatchd.outbox import Outbox, OutboxOptions
-from rainwatchd.replay import Replay, Scored
-from rainwatchd.topics import Topics
-from rainwatchd.uplink import Uplink
+from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.outbox import Outbox, OutboxOptions
+from rainwatchd.alerts.topics import Topics
+from rainwatchd.alerts.uplink import Uplink
+from rainwatchd.config.options import Config
+from rainwatchd.decision.clock import FixedClock
+from rainwatchd.decision.decision import Decision
+from rainwatchd.decision.events import Announcer, Identity
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.model_file import PACKAGED
+from rainwatchd.hearing.model_spec import ModelSpec
+from rainwatchd.hearing.window import Window
+from rainwatchd.replay.replay import Replay, Scored
 from tests.broker import Broker, until
 
 CHAINSAW = Path(__file__).parents[1] / "recordings/chainsaw/esc10_freesound-19898.ogg"

@@ -25,13 +25,14 @@ import numpy as np
 import soundfile
 import soxr
 
-from rainwatchd.classifier import Classifier
-from rainwatchd.config import Config
-from rainwatchd.features import Floats, LogMel, MelSpec
-from rainwatchd.model_file import PACKAGED, read_model
-from rainwatchd.model_spec import ModelSpec
-from rainwatchd.replay import Replay
-from rainwatchd.report import JsonLines
+from rainwatchd.audio.samples import Floats
+from rainwatchd.config.options import Config
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.log_mel import LogMel, MelSpec
+from rainwatchd.hearing.model_file import PACKAGED, read_model
+from rainwatchd.hearing.model_spec import ModelSpec
+from rainwatchd.replay.replay import Replay
+from rainwatchd.replay.report import JsonLines
 from tests.tiny_model import write_tiny_model
 
 ROOT = Path(__file__).parents[2]

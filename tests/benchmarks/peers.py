@@ -48,10 +48,10 @@ class Figures:
 
 def rainwatchd() -> Hear:
     """The daemon's own path, from the ring buffer to detections."""
-    from rainwatchd.classifier import Classifier
-    from rainwatchd.config import Config
-    from rainwatchd.model_file import PACKAGED
-    from rainwatchd.replay import Replay, Scored
+    from rainwatchd.config.options import Config
+    from rainwatchd.hearing.classifier import Classifier
+    from rainwatchd.hearing.model_file import PACKAGED
+    from rainwatchd.replay.replay import Replay, Scored
 
     classifier = Classifier(PACKAGED)
     replay = Replay(Config(step_s=STEP_S), "bench")
@@ -64,8 +64,8 @@ def rainwatchd() -> Hear:
 
 def network_alone() -> Hear:
     """Nothing but ``session.run``, once a step."""
-    from rainwatchd.classifier import Classifier
-    from rainwatchd.model_file import PACKAGED
+    from rainwatchd.hearing.classifier import Classifier
+    from rainwatchd.hearing.model_file import PACKAGED
 
     classifier = Classifier(PACKAGED)
     spec = classifier.spec
@@ -85,9 +85,9 @@ def librosa_and_keras() -> Hear:
     keras = _keras()
     import librosa
 
-    from rainwatchd.model_file import PACKAGED, read_model
-    from training.model import gain_control_layer, together
-    from training.train import WINDOWS_S, TrainingSettings
+    from rainwatchd.hearing.model_file import PACKAGED, read_model
+    from training.network.model import gain_control_layer, together
+    from training.network.train import WINDOWS_S, TrainingSettings
 
     spec = read_model(PACKAGED).spec
 

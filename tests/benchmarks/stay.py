@@ -26,14 +26,14 @@ import psutil
 import soundfile
 import soxr
 
+from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.audio.ring import RingBuffer
-from rainwatchd.classifier import Classifier
-from rainwatchd.config import Config
-from rainwatchd.daemon import Daemon
-from rainwatchd.features import FLOOR_DB
-from rainwatchd.model_file import PACKAGED
-from rainwatchd.mqtt import MqttOptions
-from rainwatchd.signals import Signals
+from rainwatchd.config.options import Config
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.log_mel import FLOOR_DB
+from rainwatchd.hearing.model_file import PACKAGED
+from rainwatchd.service.daemon import Daemon
+from rainwatchd.service.signals import Signals
 from tests.benchmarks.descriptors import Descriptors
 from tests.benchmarks.hear import FOREST, LIBROSA_RATE_HZ, WINDOW_S, least_ms, librosa_mel
 from tests.broker import Broker, Subscriber, running
@@ -224,7 +224,7 @@ def hours_of_sound(folder: Path, model: Path, port: int, hours: float) -> list[s
         mqtt=MqttOptions(host="127.0.0.1", port=port, backlog_rate_hz=1000),
     )
     began_s = time.monotonic()
-    with patch("rainwatchd.daemon.SupervisedMicrophone", lambda *_: sound):
+    with patch("rainwatchd.service.daemon.SupervisedMicrophone", lambda *_: sound):
         Daemon(lambda: config, config, signals).run()
     took_s = time.monotonic() - began_s
     growth = growth_mb_per_hour(sound.at_s, sound.memory_mb)

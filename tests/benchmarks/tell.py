@@ -21,15 +21,15 @@ import psutil
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
-from rainwatchd.decision import Decision
-from rainwatchd.events import Window
-from rainwatchd.ledger import Ledger, Message
-from rainwatchd.model_file import PACKAGED, read_model
-from rainwatchd.model_spec import DecisionRule
-from rainwatchd.mqtt import MqttOptions
-from rainwatchd.outbox import Outbox, OutboxOptions
-from rainwatchd.topics import Topics
-from rainwatchd.uplink import Uplink
+from rainwatchd.alerts.ledger import Ledger, Message
+from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.outbox import Outbox, OutboxOptions
+from rainwatchd.alerts.topics import Topics
+from rainwatchd.alerts.uplink import Uplink
+from rainwatchd.decision.decision import Decision
+from rainwatchd.hearing.model_file import PACKAGED, read_model
+from rainwatchd.hearing.model_spec import DecisionRule
+from rainwatchd.hearing.window import Window
 from tests.broker import Broker, until
 from tests.detections import detection, event
 

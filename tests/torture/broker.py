@@ -15,11 +15,11 @@ from unittest import mock
 
 import msgspec
 
-from rainwatchd import delivery, mqtt, uplink
-from rainwatchd.mqtt import MqttOptions
-from rainwatchd.outbox import Outbox, OutboxOptions
-from rainwatchd.topics import Topics
-from rainwatchd.uplink import Uplink
+from rainwatchd.alerts import delivery, mqtt, uplink
+from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.outbox import Outbox, OutboxOptions
+from rainwatchd.alerts.topics import Topics
+from rainwatchd.alerts.uplink import Uplink
 from tests.broker import until
 from tests.detections import event
 from tests.torture.mutation import damaged

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from rainwatchd import config
+from rainwatchd.config import options as config
 from rainwatchd.errors import ConfigError
 from tests.torture.mutation import damaged
 

@@ -14,8 +14,8 @@ from typing import Any
 import onnx
 
 from rainwatchd.errors import ModelError
-from rainwatchd.model_file import PACKAGED, read_model
-from rainwatchd.model_spec import METADATA_KEY
+from rainwatchd.hearing.model_file import PACKAGED, read_model
+from rainwatchd.hearing.model_spec import METADATA_KEY
 from tests.tiny_model import write_tiny_model
 from tests.torture.mutation import damaged
 
@@ -28,10 +28,10 @@ _LOAD = """
 import sys
 from pathlib import Path
 import numpy as np
-from rainwatchd.classifier import Classifier
-from rainwatchd.decision import Decision
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.decision.decision import Decision
 from rainwatchd.errors import ModelError
-from rainwatchd.events import Window
+from rainwatchd.hearing.window import Window
 try:
     classifier = Classifier(Path(sys.argv[1]))
     spec = classifier.spec

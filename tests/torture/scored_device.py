@@ -17,13 +17,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rainwatchd import delivery, outbox, uplink
-from rainwatchd.clock import StreamClock
-from rainwatchd.decision import Decision
-from rainwatchd.events import Announcer, Event, Identity, Window
-from rainwatchd.model_spec import DecisionRule
-from rainwatchd.mqtt import MqttOptions
-from rainwatchd.topics import Topics
+from rainwatchd.alerts import delivery, outbox, uplink
+from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.topics import Topics
+from rainwatchd.decision.clock import StreamClock
+from rainwatchd.decision.decision import Decision
+from rainwatchd.decision.events import Announcer, Event, Identity
+from rainwatchd.hearing.model_spec import DecisionRule
+from rainwatchd.hearing.window import Window
 
 RATE_HZ = 16000
 LABELS = ["background", "chainsaw", "engine", "storm"]

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from rainwatchd.events import Window
+from rainwatchd.hearing.window import Window
 from tests.sounds import scene
 from training.dataset import Clip
-from training.scoring import Scored
-from training.streams import Stream, Truth
+from training.evaluation.scoring import Scored
+from training.evaluation.streams import Stream, Truth
 
 RATE_HZ = 16000
 LABELS = ("background", "chainsaw", "engine", "storm")

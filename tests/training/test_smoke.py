@@ -13,10 +13,11 @@ import pytest
 import soundfile
 import soxr
 
-from rainwatchd.classifier import Classifier
-from rainwatchd.features import Floats, LogMel
-from rainwatchd.model_spec import ModelSpec
-from training.options import default_weights
+from rainwatchd.audio.samples import Floats
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.log_mel import LogMel
+from rainwatchd.hearing.model_spec import ModelSpec
+from training.commands.options import default_weights
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "tests" / "recordings"
@@ -52,7 +53,7 @@ def test_onnx_gives_the_scores_of_keras(trained: Path) -> None:
 import sys
 import numpy as np
 from pathlib import Path
-from training.model import build, together
+from training.network.model import build, together
 windows = np.load(sys.argv[1])
 networks = []
 for frames, trained in zip((32, 64), sys.argv[4:]):

@@ -1,1 +1,4 @@
-"""What the shipped model is measured against, on the same streams."""
+"""What the network is measured against: the article's pipeline and YAMNet.
+
+The same streams come in; scores as a daemon would have them go out.
+"""

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rainwatchd.events import Window
-from rainwatchd.features import Floats
+from rainwatchd.audio.samples import Floats
+from rainwatchd.hearing.window import Window
 from training.baselines.picture import RATE_HZ, SIDE, computed
 from training.dataset import Clip, load
 
@@ -42,7 +42,10 @@ class ArticleListener:
     window_s = _WINDOW_S
 
     def __init__(self, clips: Sequence[Clip], weights: Path | None, seed: int) -> None:
-        """Train on pieces of `clips`; ``other`` is background. `weights` as in training.model."""
+        """Train on pieces of `clips`; ``other`` is background.
+
+        `weights` as in `training.network.model`.
+        """
         import keras
 
         keras.utils.set_random_seed(seed)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from training.matching import LOGGING
-from training.scoring import Scored
-from training.suite import Suite
-from training.tune import Choice, tune
-from training.verdict import Row, row
+from training.evaluation.matching import LOGGING
+from training.evaluation.scoring import Scored
+from training.evaluation.suite import Suite
+from training.evaluation.tune import Choice, tune
+from training.evaluation.verdict import Row, row
 
 
 def best_row(name: str, suite: Suite, false_alarms: int = 1) -> Row:

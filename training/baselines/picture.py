@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rainwatchd.features import Floats
+from rainwatchd.audio.samples import Floats
 
 RATE_HZ = 22050
 SIDE = 224

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rainwatchd.events import Window
-from rainwatchd.features import Floats
+from rainwatchd.audio.samples import Floats
+from rainwatchd.hearing.window import Window
 from training.dataset import DataError
 
 _WINDOW = 15600

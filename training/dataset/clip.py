@@ -11,8 +11,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import RainwatchError
-from rainwatchd.features import Floats
 
 LABELS = ("background", "chainsaw", "engine", "storm", "other")
 """What a clip may be called. ``other`` must not raise an alert though it may sound like one."""

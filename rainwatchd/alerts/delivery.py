@@ -1,0 +1,132 @@
+"""Which queued detection goes to the broker next, and when."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from rainwatchd.alerts.ledger import Key, Message
+from rainwatchd.alerts.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+WINDOW = 16
+"""Messages sent and not yet acknowledged."""
+
+LATE_S = 30.0
+"""Beyond this wait a detection is history rather than news."""
+
+ACKNOWLEDGE_WITHIN_S = 30.0
+"""A broker that takes longer is taken for dead: TCP would notice a cut only after many minutes."""
+
+REFUSED_FIRST_S = 5.0
+REFUSED_MAX_S = 300.0
+"""Wait after a refusal, doubled each time: only a person can mend an access list."""
+
+
+class Outgoing(NamedTuple):
+    """A detection to be published now."""
+
+    key: Key
+    payload: bytes
+
+
+class Delivery:
+    """Chooses from the outbox what to send: newest event first, each event in its own order.
+
+    An event has one message under way at a time, so that no loss of the connection can change
+    the order onset, update, offset. Backlog is marked `historical` and sent at a bounded rate;
+    what happens now is not held up by it. After a refusal single messages are tried, ever more
+    rarely, until the broker takes one.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        backlog_rate_hz: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._outbox = outbox
+        self._rate_hz = backlog_rate_hz
+        self._monotonic = monotonic
+        self._sent_s: dict[Key, float] = {}
+        self._tokens = 1.0
+        self._tokens_s = monotonic()
+        self._held_until_s: dict[str, float] = {}
+        self._refusals = 0
+        self._resume_s = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Messages sent and not yet acknowledged."""
+        return len(self._sent_s)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the broker has left a message unacknowledged for too long."""
+        oldest_s = next(iter(self._sent_s.values()), None)
+        return oldest_s is not None and self._monotonic() - oldest_s > ACKNOWLEDGE_WITHIN_S
+
+    def due(self, room: int) -> list[Outgoing]:
+        """Return up to `room` detections to publish now, and count them as sent."""
+        now_s = self._monotonic()
+        room = min(room, (1 if self._refusals else WINDOW) - len(self._sent_s))
+        if room <= 0 or now_s < self._resume_s:
+            return []
+        self._held_until_s = {e: t for e, t in self._held_until_s.items() if t > now_s}
+        busy = {event_id for event_id, _ in self._sent_s} | self._held_until_s.keys()
+        self._tokens = min(
+            max(1.0, self._rate_hz), self._tokens + (now_s - self._tokens_s) * self._rate_hz
+        )
+        self._tokens_s = now_s
+        outgoing = []
+        for message in self._outbox.take(room, busy):
+            late = self._outbox.late(message, LATE_S)
+            if late and self._tokens < 1.0:
+                continue
+            try:
+                payload = _historical(message) if late else message.payload
+            except msgspec.DecodeError as error:
+                # It must not hold up the others; the log is where its bytes are kept.
+                log.error("outbox: a damaged message is given up: %s: %r", error, message.payload)
+                self._outbox.give_up(message.key)
+                continue
+            self._tokens -= late
+            self._sent_s[message.key] = now_s
+            outgoing.append(Outgoing(message.key, payload))
+        return outgoing
+
+    def delivered(self, key: Key) -> None:
+        """Take note that the broker has the message."""
+        if self._sent_s.pop(key, None) is not None:
+            self._refusals = 0
+            self._outbox.acknowledge(key)
+
+    def refused(self, key: Key) -> None:
+        """Take note that the broker did not take the message; it stays in the outbox."""
+        if self._sent_s.pop(key, None) is None:
+            return
+        now_s = self._monotonic()
+        wait_s = min(REFUSED_MAX_S, REFUSED_FIRST_S * 2 ** min(self._refusals, 10))
+        self._refusals += 1
+        self._resume_s = now_s + wait_s
+        # Others go first: it may be this one message that the broker does not like.
+        self._held_until_s[key[0]] = now_s + 2 * wait_s
+
+    def disconnected(self) -> None:
+        """Take note that nothing is under way any more; all of it will be sent again.
+
+        Refusals are remembered: some brokers hang up after one, and a new session is no new right.
+        """
+        self._sent_s.clear()
+
+
+def _historical(message: Message) -> bytes:
+    """Mark a detection as delivered late, whatever version of the program queued it."""
+    fields = msgspec.json.decode(message.payload, type=dict[str, Any])
+    fields["historical"] = True
+    return msgspec.json.encode(fields)

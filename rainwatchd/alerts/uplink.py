@@ -1,0 +1,257 @@
+"""The thread that keeps the device connected and takes the outbox to the broker."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+from collections import OrderedDict
+from typing import NamedTuple
+
+from rainwatchd.alerts.delivery import Delivery
+from rainwatchd.alerts.ledger import Key
+from rainwatchd.alerts.mqtt import MqttError, MqttOptions, Session
+from rainwatchd.alerts.outbox import Outbox
+from rainwatchd.alerts.topics import Topics
+from rainwatchd.errors import Report
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 1.0
+"""Wait before the first new try; doubled each time up to ``mqtt.backoff_max_s``."""
+
+TICK_S = 1.0
+"""How often the outbox is tended while nothing happens."""
+
+FAREWELL_S = 2.0
+"""Kept of the time to stop, for the last status."""
+
+_MAX_OFFERS = 16
+"""Topics of unconfirmed messages that wait for a connection."""
+
+
+class _Retained(NamedTuple):
+    """A retained message whose acknowledgement is awaited."""
+
+    topic: str
+    payload: bytes
+
+
+class Uplink:
+    """Publishes detections from the outbox, retained state, and what may be lost.
+
+    `report` is told what is wrong, or None once nothing is. Every method may be called from any
+    thread and returns at once, `stop` excepted.
+    """
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        topics: Topics,
+        outbox: Outbox,
+        will: bytes,
+        report: Report,
+    ) -> None:
+        self.connected = False
+        self._options = options
+        self._topics = topics
+        self._outbox = outbox
+        self._will = (topics.status, will)
+        self._report = report
+        self._delivery = Delivery(outbox, options.backlog_rate_hz)
+        self._lock = threading.Lock()
+        self._state: dict[str, bytes] = {}
+        self._unsent: set[str] = set()
+        self._offers: OrderedDict[str, tuple[bytes, bool]] = OrderedDict()
+        self._awaited: dict[int, Key | _Retained] = {}
+        self._refused: dict[str, str] = {}
+        self._trouble: str | None = None
+        self._warned: set[str] = set()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._closed = False
+        self._stopping = threading.Event()
+        self._stop_by_s = 0.0
+        self._last_words = b""
+        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect; a broker that is away is no error."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that the outbox has something new."""
+        with self._lock:
+            if not self._closed:
+                os.eventfd_write(self._wake_fd, 1)
+
+    def retain(self, topic: str, payload: bytes) -> None:
+        """Keep `payload` as the retained message of `topic`: now, and after each reconnection."""
+        with self._lock:
+            if self._state.get(topic) == payload:
+                return
+            self._state[topic] = payload
+            self._unsent.add(topic)
+        self.wake()
+
+    def offer(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send `payload` once when there is a connection; a newer one on `topic` replaces it."""
+        with self._lock:
+            self._offers[topic] = (payload, retain)
+            self._offers.move_to_end(topic)
+            while len(self._offers) > _MAX_OFFERS:
+                self._offers.popitem(last=False)
+        self.wake()
+
+    def stop(self, timeout_s: float, last_words: bytes) -> None:
+        """Take the outbox to the broker as far as the time allows, say the last status and leave.
+
+        Without a connection it leaves at once: the outbox keeps what it has.
+        """
+        if self._stopping.is_set():
+            return
+        self._last_words = last_words
+        self._stop_by_s = time.monotonic() + timeout_s
+        self._stopping.set()
+        self.wake()
+        self._thread.join(timeout_s + 1.0)
+        if not self._thread.is_alive():
+            with self._lock:
+                self._closed = True
+                os.close(self._wake_fd)
+
+    def _run(self) -> None:
+        backoff_s = FIRST_BACKOFF_S
+        while not self._stopping.is_set():
+            session = Session(self._options, self._topics.device_id, self._will)
+            began_s = time.monotonic()
+            finished = False
+            try:
+                session.open()
+                self._serve(session)
+                finished = True
+            except MqttError as error:
+                self._tell("; ".join(filter(None, (str(error), self._refusals()))))
+            except Exception as error:
+                # Whatever it is, alerts must not stop for good because one thread has.
+                log.exception("mqtt: unexpected error; it is tried again")
+                self._tell(f"unexpected error: {error!r}")
+            finally:
+                self.connected = False
+                session.close(take_leave=finished)
+                self._awaited.clear()
+                self._delivery.disconnected()
+            # A session that held for longer than the wait is no part of a row of failures.
+            if time.monotonic() - began_s > max(backoff_s, 2 * TICK_S):
+                backoff_s = FIRST_BACKOFF_S
+            self._wait(backoff_s * random.uniform(0.5, 1.0))
+            backoff_s = min(2 * backoff_s, self._options.backoff_max_s)
+
+    def _serve(self, session: Session) -> None:
+        """Publish until the session ends with `MqttError`, or in order when told to stop."""
+        while True:
+            session.poll(self._wake_fd, TICK_S)
+            self._drain_wake()
+            if session.connected:
+                if not self.connected:
+                    self._greet()
+                self._take_answers(session)
+                if self._stopping.is_set() and self._flushed():
+                    self._take_leave(session)
+                    return
+                self._publish(session)
+                if self._delivery.overdue:
+                    raise MqttError(f"broker {self._options.host}: does not acknowledge messages")
+            elif self._stopping.is_set():
+                return
+            self._outbox.tend()
+
+    def _greet(self) -> None:
+        self.connected = True
+        log.info("mqtt: connected to %s:%d", *self._options.address)
+        with self._lock:
+            self._unsent = set(self._state)
+        self._tell(self._refusals())
+
+    def _publish(self, session: Session) -> None:
+        room = session.max_in_flight - len(self._awaited)
+        with self._lock:
+            topics = sorted(self._unsent)[:room]
+            self._unsent.difference_update(topics)
+            state = [_Retained(topic, self._state[topic]) for topic in topics]
+            offers = list(self._offers.items())
+            self._offers.clear()
+        for retained in state:
+            message_id = session.publish(retained.topic, retained.payload, qos=1, retain=True)
+            self._awaited[message_id] = retained
+        for outgoing in self._delivery.due(room - len(state)):
+            topic = self._topics.detection
+            message_id = session.publish(topic, outgoing.payload, qos=1, retain=False)
+            self._awaited[message_id] = outgoing.key
+        for topic, (payload, retain) in offers:
+            if session.max_packet_bytes and len(payload) + 1024 > session.max_packet_bytes:
+                log.warning("%s: %d bytes are more than the broker takes", topic, len(payload))
+                continue
+            session.publish(topic, payload, qos=0, retain=retain)
+
+    def _take_answers(self, session: Session) -> None:
+        for message_id, refusal in session.acknowledged:
+            awaited = self._awaited.pop(message_id, None)
+            if awaited is None:
+                continue
+            if isinstance(awaited, _Retained):
+                topic = awaited.topic
+            else:
+                topic = self._topics.detection
+                settle = self._delivery.refused if refusal else self._delivery.delivered
+                settle(awaited)
+            if refusal:
+                self._refused[topic] = refusal
+            else:
+                self._refused.pop(topic, None)
+        if session.acknowledged:
+            session.acknowledged.clear()
+            self._tell(self._refusals())
+
+    def _refusals(self) -> str | None:
+        """Say what the broker does not take, even if it hung up over it."""
+        refused = [f"{topic} refused: {reason}" for topic, reason in self._refused.items()]
+        hint = "; check the broker's access list"
+        return "publishing to " + ", ".join(refused) + hint if refused else None
+
+    def _flushed(self) -> bool:
+        return self._outbox.depth == 0 or time.monotonic() >= self._stop_by_s - FAREWELL_S
+
+    def _take_leave(self, session: Session) -> None:
+        """Say the last words and wait until the broker has them."""
+        last = _Retained(self._topics.status, self._last_words)
+        message_id = session.publish(last.topic, last.payload, qos=1, retain=True)
+        self._awaited[message_id] = last
+        while message_id in self._awaited and time.monotonic() < self._stop_by_s:
+            session.poll(self._wake_fd, 0.1)
+            self._drain_wake()
+            self._take_answers(session)
+
+    def _wait(self, wait_s: float) -> None:
+        until_s = time.monotonic() + wait_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._stopping.wait(min(left_s, TICK_S)):
+                return
+            self._outbox.tend()
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+
+    def _tell(self, trouble: str | None) -> None:
+        if trouble is None:
+            self._warned.clear()
+        if trouble is not None:
+            level = logging.DEBUG if trouble in self._warned else logging.WARNING
+            log.log(level, "mqtt: %s", trouble)
+            self._warned.add(trouble)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._report(trouble)

@@ -1,0 +1,181 @@
+"""One recording through the very path of live sound, from the ring buffer to detections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import MAXYEAR, UTC, datetime
+from pathlib import Path
+
+from rainwatchd.audio.recording import Recording, printable
+from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.config.options import Config
+from rainwatchd.decision.clock import FixedClock
+from rainwatchd.decision.decision import Decision
+from rainwatchd.decision.events import Announcer, Detection, Event, Identity
+from rainwatchd.errors import AudioError
+from rainwatchd.hearing.analysis import Analysis
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.window import Window
+
+_RING_SAMPLES = 1 << 16
+"""Room for two of a recording's blocks."""
+
+_AUDIOMOTH_NAME = re.compile(r"(?:[0-9A-F]{16}_)?(\d{8}_\d{6})T?", re.IGNORECASE)
+"""The start in UTC, as AudioMoth recorders name their files; some put their id before it."""
+
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was decided at one moment of a recording."""
+
+    file: str
+    start_s: float
+    """Seconds into the file."""
+    end_s: float | None
+    """None until the offset."""
+    detection: Detection
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One window of a recording; seconds count from its start."""
+
+    file: str
+    start_s: float
+    end_s: float
+    level_dbfs: float
+    scores: tuple[float, ...]
+    """One a label."""
+    progress: float
+    """Part of the recording that has been heard, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The end of a recording."""
+
+    file: str
+    duration_s: float
+    """How much of it was heard."""
+    peaks: tuple[float, ...] | None
+    """The highest score of each label; None when nothing was heard."""
+    failure: str | None
+    """Why not all of it was heard: one line that names the file."""
+
+
+Item = Found | Scored | Heard
+
+Observer = Callable[[Analysis, Window], None]
+"""Called after each window, while `Analysis.log_mel` is still that window's."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How recordings are heard."""
+
+    config: Config
+    device_id: str
+    realtime: bool = False
+
+    def hear(
+        self, path: Path, classifier: Classifier, observer: Observer | None = None
+    ) -> Iterator[Item]:
+        """Yield every window and what is found in it, as it comes, and in the end one `Heard`.
+
+        What is wrong with the recording goes into `Heard.failure`, not into an exception: what
+        can be heard is heard, and other recordings still run.
+        """
+        file = printable(path)
+        source = Recording(path, self.config.audio.channel_number, self.realtime)
+        try:
+            source.open()
+            yield from self._hear(source, file, classifier, observer)
+        except AudioError as error:
+            yield Heard(file, 0.0, None, str(error))
+        finally:
+            source.close()
+
+    def _hear(
+        self, source: Recording, file: str, classifier: Classifier, observer: Observer | None
+    ) -> Iterator[Item]:
+        spec = classifier.spec
+        rate_hz = spec.sample_rate_hz
+        analysis = Analysis(classifier, source.rate_hz, self.config.step_s)
+        decision = Decision(
+            spec.labels,
+            self.config.rules(spec),
+            rate_hz,
+            analysis.step_s,
+            self.config.update_s,
+        )
+        identity = Identity(self.device_id, self.config.lat, self.config.lon, classifier.name)
+        clock = FixedClock(recorded_at(source.path), rate_hz)
+        announcer = Announcer(identity, clock, rate_hz, file)
+
+        def found(event: Event) -> Found:
+            end_s = None if event.end is None else event.end / rate_hz
+            return Found(file, event.start / rate_hz, end_s, announcer.detection(event))
+
+        peaks: tuple[float, ...] | None = None
+        failure: str | None = None
+        try:
+            for window in _windows(source, analysis):
+                if observer is not None:
+                    observer(analysis, window)
+                peaks = tuple(map(max, peaks or window.scores, window.scores))
+                yield Scored(
+                    file,
+                    window.start / rate_hz,
+                    window.end / rate_hz,
+                    window.level_dbfs,
+                    window.scores,
+                    min(1.0, window.end / rate_hz / source.duration_s),
+                )
+                yield from map(found, decision.push(window))
+        except AudioError as error:
+            failure = str(error)
+        yield from map(found, decision.finish("end_of_stream"))
+        yield Heard(file, source.position_s, peaks, failure)
+
+
+def _windows(source: Recording, analysis: Analysis) -> Iterator[Window]:
+    """Yield all that can be heard; only then raise what the source complained of."""
+    ring = RingBuffer(_RING_SAMPLES)
+    failure: AudioError | None = None
+    more = True
+    while more:
+        try:
+            more = source.fill(ring, timeout_s=1.0)
+        except AudioError as error:
+            failure, more = error, False
+        for item in ring:
+            yield from analysis.push(item)
+    yield from analysis.finish()
+    if failure is not None:
+        raise failure
+
+
+def replay_id(config: Config) -> str:
+    """Return a device id of the replay's own, the same on every machine.
+
+    Under the device's own id a replay that publishes would throw the running daemon out of its
+    session, and nobody could tell a rehearsal from an alarm.
+    """
+    return "replay" if config.device_id is None else f"{config.device_id[:57]}-replay"
+
+
+def recorded_at(path: Path) -> datetime:
+    """Return the UTC of the first sample by an AudioMoth's file name, else 1970."""
+    named = _AUDIOMOTH_NAME.fullmatch(path.stem)
+    if named is not None:
+        try:
+            start = datetime.strptime(named[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            return _NO_TIME
+        # In the last year that there is, an event might end after it.
+        return start if start.year < MAXYEAR else _NO_TIME
+    return _NO_TIME

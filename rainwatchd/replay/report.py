@@ -1,0 +1,173 @@
+"""What a replay prints: JSON lines, a table, a CSV of all scores, a progress bar."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from typing import Protocol, TextIO
+
+import msgspec
+
+from rainwatchd.replay.replay import Found, Heard, Item, Scored
+
+
+class Sink(Protocol):
+    """Takes what comes of a replay."""
+
+    def take(self, item: Item) -> None:
+        """Take the next item."""
+
+    def finish(self) -> None:
+        """Do what is left to do behind the last item."""
+
+
+class JsonLines:
+    """One JSON object a line for each phase of a detection."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def take(self, item: Item) -> None:
+        """Print a detection as MQTT would carry it, with its place in the file."""
+        if not isinstance(item, Found):
+            return
+        line = msgspec.to_builtins(item.detection) | {
+            "start_s": round(item.start_s, 3),
+            "end_s": None if item.end_s is None else round(item.end_s, 3),
+            "file": item.file,
+        }
+        print(msgspec.json.encode(line).decode(), file=self._out, flush=True)
+
+    def finish(self) -> None:
+        """Print nothing: every line is a detection."""
+
+
+class Table:
+    """Detections when they have ended, then each file's highest score of every label."""
+
+    def __init__(self, out: TextIO, labels: Sequence[str]) -> None:
+        self._out = out
+        self._labels = labels
+        self._label_width = max(map(len, labels))
+        self._empty = True
+        self._peaks: list[tuple[tuple[float, ...], str]] = []
+
+    def take(self, item: Item) -> None:
+        """Print a row at the end of an event; remember a recording's highest scores."""
+        if isinstance(item, Heard) and item.peaks is not None:
+            self._peaks.append((item.peaks, item.file))
+        elif isinstance(item, Found) and item.end_s is not None:
+            self._row(item, item.end_s)
+
+    def finish(self) -> None:
+        """Print the highest scores."""
+        if not self._peaks:
+            return
+        self._print("" if not self._empty else "no detections\n")
+        widths = [max(len(label), 5) for label in self._labels]
+        names = "  ".join(
+            f"{name:>{width}}" for name, width in zip(self._labels, widths, strict=True)
+        )
+        self._print(f"highest score\n{names}  file")
+        for peaks, file in self._peaks:
+            cells = (f"{peak:>{width}.2f}" for peak, width in zip(peaks, widths, strict=True))
+            self._print(f"{'  '.join(cells)}  {file}")
+
+    def _row(self, found: Found, end_s: float) -> None:
+        if self._empty:
+            self._empty = False
+            label = "class".ljust(self._label_width)
+            self._print(f"{'start':>10}  {'end':>10}  {'length':>8}  {label}  score  level  file")
+        detection = found.detection
+        self._print(
+            f"{_clock(found.start_s):>10}  {_clock(end_s):>10}  {end_s - found.start_s:>6.1f} s  "
+            f"{detection.label:{self._label_width}}  {detection.peak_score:>5.2f}  "
+            f"{detection.level_dbfs:>5.0f}  {found.file}"
+        )
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._out, flush=True)
+
+
+class ScoreFile:
+    """Every window's scores as CSV; seconds count from the start of the file."""
+
+    def __init__(self, out: TextIO, labels: Sequence[str]) -> None:
+        self._rows = csv.writer(out, lineterminator="\n")
+        self._rows.writerow(["file", "start_s", "end_s", "level_dbfs", *labels])
+
+    def take(self, item: Item) -> None:
+        """Write a row for a window."""
+        if isinstance(item, Scored):
+            scores = (f"{score:.6f}" for score in item.scores)
+            times = f"{item.start_s:.3f}", f"{item.end_s:.3f}"
+            self._rows.writerow([item.file, *times, f"{item.level_dbfs:.1f}", *scores])
+
+    def finish(self) -> None:
+        """Leave the file as it is."""
+
+
+class Complaints:
+    """Recordings that could not be heard, or not to their end, one line each."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.failed = False
+        self._out = out
+
+    def take(self, item: Item) -> None:
+        """Print why a recording was not heard."""
+        if isinstance(item, Heard) and item.failure is not None:
+            self.failed = True
+            print(f"rainwatchd: {item.failure}", file=self._out, flush=True)
+
+    def finish(self) -> None:
+        """Print nothing more."""
+
+
+class Progress:
+    """A bar on a terminal, nothing elsewhere."""
+
+    _WIDTH = 30
+    _INTERVAL_S = 0.1
+
+    def __init__(self, out: TextIO, recordings: int) -> None:
+        self._out = out if out.isatty() else None
+        self._recordings = recordings
+        self._done = 0
+        self._heard_s = 0.0
+        self._started_s = time.monotonic()
+        self._drawn_s = 0.0
+
+    def show(self, item: Item) -> None:
+        """Draw how far the replay is after `item`."""
+        if isinstance(item, Scored):
+            if time.monotonic() - self._drawn_s >= self._INTERVAL_S:
+                self._draw(self._done + item.progress, self._heard_s + item.end_s)
+        elif isinstance(item, Heard):
+            self._done += 1
+            self._heard_s += item.duration_s
+            self._draw(self._done, self._heard_s)
+
+    def clear(self) -> None:
+        """Take the bar away, so that something else can be printed."""
+        if self._out is not None:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+
+    def _draw(self, done: float, heard_s: float) -> None:
+        if self._out is None:
+            return
+        self._drawn_s = now_s = time.monotonic()
+        bar = "█" * round(self._WIDTH * done / self._recordings)
+        speed = heard_s / max(now_s - self._started_s, 1e-3)
+        self._out.write(
+            f"\r\x1b[K{bar:░<{self._WIDTH}} {self._done}/{self._recordings} files  "
+            f"{_clock(heard_s)}  {speed:.0f} times real time"
+        )
+        self._out.flush()
+
+
+def _clock(seconds: float) -> str:
+    tenths = round(seconds * 10)
+    return f"{tenths // 36000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"

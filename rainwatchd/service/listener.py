@@ -1,0 +1,107 @@
+"""One model listening: from the ring's items to detections."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
+from rainwatchd.clips.clips import Clips, Publish
+from rainwatchd.config.options import Config
+from rainwatchd.decision.clock import StreamClock
+from rainwatchd.decision.decision import Decision
+from rainwatchd.decision.events import Announcer, Detection, Event, Identity
+from rainwatchd.errors import Report
+from rainwatchd.hearing.analysis import Analysis
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.service.health import Meter
+
+CLIPS_STOP_S = 5.0
+"""For the clips that are not written yet when listening ends."""
+
+
+class Listener:
+    """Log-mel, classifier, decision and clips, as one configuration and one model want them."""
+
+    def __init__(
+        self,
+        config: Config,
+        classifier: Classifier,
+        source_rate_hz: int,
+        *,
+        meter: Meter,
+        report_clips: Report,
+        publish_clip: Publish,
+    ) -> None:
+        """Raises `ConfigError` when the model can't do what the configuration wants."""
+        spec, clips = classifier.spec, config.clips
+        self.config = config
+        self.classifier = classifier
+        self.rules = config.rules(spec)
+        self._source_rate_hz = source_rate_hz
+        late_s = spec.window_s + max((rule.late_s for rule in self.rules.values()), default=0.0)
+        history_s = clips.history_s(late_s) if clips.save else 0.0
+        self._analysis = Analysis(classifier, source_rate_hz, config.step_s, history_s)
+        rate_hz = self._analysis.rate_hz
+        self._decision = Decision(
+            spec.labels, self.rules, rate_hz, self._analysis.step_s, config.update_s
+        )
+        self.clock = StreamClock(rate_hz)
+        identity = Identity(config.identity, config.lat, config.lon, classifier.name)
+        self._announcer = Announcer(identity, self.clock, rate_hz, secrets.token_hex(8))
+        self._meter = meter
+        self._clips: Clips | None = None
+        if clips.save:
+            self._clips = Clips(
+                clips,
+                Path(clips.directory or Path(config.state_directory, "clips")),
+                self._analysis.history,
+                spec.mel,
+                report=report_clips,
+                publish=publish_clip,
+            )
+
+    def start(self, ring: RingBuffer, position: int, seam: int) -> None:
+        """Begin at `position` of the source's samples.
+
+        What the ring still holds from before, as far back as its last gap ends at `seam`, fills
+        the first window, so that a change of model loses nothing; it isn't decided upon again.
+        """
+        self._meter.use_labels(self.classifier.spec.labels)
+        if self._clips is not None:
+            self._clips.start()
+        held = round(self.classifier.spec.window_s * self._source_rate_hz)
+        before = ring.copy(max(seam, position - held), position)
+        if before.start > 0:
+            list(self._analysis.push(Gap(0, before.start)))
+        list(self._analysis.push(before))
+
+    def anchor(self, written: int) -> float:
+        """Tie the clock to the source's newest sample; return by how much it was set."""
+        return self.clock.observe(written * self.clock.rate_hz // self._source_rate_hz)
+
+    def hear(self, item: Chunk | Gap) -> Iterator[Detection]:
+        """Take the ring's next item; yield what is detected in it."""
+        if isinstance(item, Gap):
+            self._meter.gap(item)
+            lost = self._analysis.at_model_rate(item)
+            yield from self._announce(self._decision.gap(lost.start, lost.end))
+            if self._clips is not None:
+                self._clips.gap(lost)
+        for window in self._analysis.push(item):
+            self._meter.heard(window, self.clock.age_s(window.end))
+            yield from self._announce(self._decision.push(window))
+            if self._clips is not None:
+                self._clips.advance(window.end)
+
+    def finish(self) -> Iterator[Detection]:
+        """End what is open; save what there is of the clips."""
+        yield from self._announce(self._decision.finish("stopped"))
+        if self._clips is not None:
+            self._clips.close(self._analysis.history.written, CLIPS_STOP_S)
+
+    def _announce(self, events: Iterable[Event]) -> Iterator[Detection]:
+        for event in events:
+            detection = self._announcer.detection(event)
+            yield self._clips.attach(event, detection) if self._clips is not None else detection

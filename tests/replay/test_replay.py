@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from rainwatchd.audio.options import AudioOptions
+from rainwatchd.config.options import Config
+from rainwatchd.hearing.analysis import Analysis
+from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.window import Window
+from rainwatchd.replay.replay import Found, Heard, Item, Replay, Scored, recorded_at
+from tests.sounds import scene
+from tests.tiny_model import LABELS
+
+SCENE = ((None, 10.0), ("chainsaw", 12.0), (None, 15.0), ("engine", 10.0), (None, 12.0))
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_model: Path) -> Classifier:
+    return Classifier(tiny_model)
+
+
+def hear(path: Path, classifier: Classifier, config: Config | None = None) -> list[Item]:
+    return list(Replay(config or Config(), "ridge-3").hear(path, classifier))
+
+
+def found(items: list[Item]) -> list[Found]:
+    return [item for item in items if isinstance(item, Found)]
+
+
+def test_a_scene_is_told_in_order(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "scene.wav"
+    soundfile.write(path, scene(16000, *SCENE), 16000)
+    items = hear(path, classifier)
+    assert [(item.detection.phase, item.detection.label) for item in found(items)] == [
+        ("onset", "chainsaw"),
+        ("offset", "chainsaw"),
+        ("onset", "engine"),
+        ("offset", "engine"),
+    ]
+    saw, engine = (item for item in found(items) if item.detection.phase == "offset")
+    assert saw.start_s == pytest.approx(10.0, abs=2.0)
+    assert saw.end_s == pytest.approx(22.0, abs=3.0)
+    assert engine.start_s == pytest.approx(37.0, abs=2.0)
+    assert engine.end_s == pytest.approx(47.0, abs=3.0)
+    assert (saw.detection.device_id, saw.detection.model) == ("ridge-3", "tiny 1")
+    last = items[-1]
+    assert isinstance(last, Heard)
+    assert (last.duration_s, last.failure) == (59.0, None)
+    assert last.peaks is not None
+    assert [round(peak) for peak in last.peaks] == [1, 1, 1, 0]
+
+
+def test_peaks_are_the_highest_scores(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "scene.wav"
+    soundfile.write(path, scene(16000, *SCENE), 16000)
+    items = hear(path, classifier)
+    scores = np.array([item.scores for item in items if isinstance(item, Scored)])
+    last = items[-1]
+    assert isinstance(last, Heard)
+    assert last.peaks == tuple(scores.max(axis=0).tolist())
+    assert scores.shape == (56, len(LABELS))
+
+
+@pytest.mark.parametrize(
+    ("name", "rate_hz", "channels"),
+    [("a.wav", 44100, 2), ("b.flac", 48000, 1), ("c.ogg", 22050, 2), ("d.mp3", 44100, 1)],
+)
+def test_rate_channels_and_format_change_no_detection(
+    tmp_path: Path, classifier: Classifier, name: str, rate_hz: int, channels: int
+) -> None:
+    plain, other = tmp_path / "plain.wav", tmp_path / name
+    soundfile.write(plain, scene(16000, *SCENE), 16000)
+    sound = scene(rate_hz, *SCENE)
+    with soundfile.SoundFile(other, "w", rate_hz, channels) as file:
+        for block in np.array_split(np.tile(sound[:, np.newaxis], channels), 100):
+            file.write(block)
+    expected, got = found(hear(plain, classifier)), found(hear(other, classifier))
+    assert [item.detection.label for item in got] == [item.detection.label for item in expected]
+    for one, two in zip(expected, got, strict=True):
+        assert two.start_s == pytest.approx(one.start_s, abs=1.0)
+        assert (two.end_s is None) == (one.end_s is None)
+        if one.end_s is not None:
+            assert two.end_s == pytest.approx(one.end_s, abs=1.0)
+
+
+def test_one_channel_can_be_heard_alone(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "x.wav"
+    saw = scene(16000, ("chainsaw", 12.0))
+    soundfile.write(path, np.stack((np.zeros_like(saw), saw), axis=1), 16000)
+    for channel, labels in ((1, []), (2, ["chainsaw", "chainsaw"])):
+        config = Config(audio=AudioOptions(channel=channel))
+        heard = found(hear(path, classifier, config))
+        assert [item.detection.label for item in heard] == labels
+
+
+def test_an_event_that_lasts_to_the_end_ends_there(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, scene(16000, (None, 5.0), ("chainsaw", 10.3)), 16000)
+    last = found(hear(path, classifier))[-1]
+    assert last.detection.end_reason == "end_of_stream"
+    assert last.end_s == pytest.approx(15.3, abs=1e-6)
+
+
+def test_a_clip_shorter_than_a_window_still_has_its_scores(
+    tmp_path: Path, classifier: Classifier
+) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, scene(16000, ("chainsaw", 2.0)), 16000)
+    scored, heard = hear(path, classifier)
+    assert isinstance(scored, Scored)
+    assert (scored.start_s, scored.end_s, scored.progress) == (0.0, 2.0, 1.0)
+    assert isinstance(heard, Heard)
+    assert heard.peaks == scored.scores
+    assert scored.scores[LABELS.index("chainsaw")] > 0.9
+
+
+def test_what_precedes_the_damage_is_heard(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, scene(16000, ("chainsaw", 20.0)), 16000)
+    path.write_bytes(path.read_bytes()[: 44 + 2 * 16000 * 12])
+    items = hear(path, classifier)
+    assert [item.detection.phase for item in found(items)] == ["onset", "offset"]
+    heard = items[-1]
+    assert isinstance(heard, Heard)
+    assert heard.duration_s == 12.0
+    assert heard.failure is not None
+    assert "cut short" in heard.failure
+
+
+def test_an_unreadable_file_is_one_failure(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "gone.wav"
+    assert hear(path, classifier) == [
+        Heard(str(path), 0.0, None, f"{path}: No such file or directory")
+    ]
+
+
+def test_an_observer_sees_each_window_with_its_frames(
+    tmp_path: Path, classifier: Classifier
+) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, scene(16000, ("engine", 8.0)), 16000)
+    seen = []
+
+    def observe(analysis: Analysis, window: Window) -> None:
+        seen.append(classifier.scores(analysis.log_mel) == window.scores)
+
+    list(Replay(Config(), "x").hear(path, classifier, observe))
+    assert seen == [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("20240512_060000.WAV", datetime(2024, 5, 12, 6, 0, 0, tzinfo=UTC)),
+        ("20240512_060000T.WAV", datetime(2024, 5, 12, 6, 0, 0, tzinfo=UTC)),
+        ("24E144036037D2A8_20240512_235959.flac", datetime(2024, 5, 12, 23, 59, 59, tzinfo=UTC)),
+        ("99991231_235959.WAV", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("20241340_060000.WAV", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("saw_20240512_060000.wav", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("saw.wav", datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_an_audiomoth_tells_the_time_by_its_file_names(name: str, start: datetime) -> None:
+    assert recorded_at(Path("somewhere") / name) == start
+
+
+def test_the_time_in_the_name_is_the_time_of_the_detection(
+    tmp_path: Path, classifier: Classifier
+) -> None:
+    path = tmp_path / "20240512_060000.WAV"
+    soundfile.write(path, scene(16000, ("chainsaw", 12.0)), 16000)
+    onset = found(hear(path, classifier))[0]
+    assert onset.detection.start == "2024-05-12T06:00:00.000Z"
+    assert not onset.detection.clock_synced
+
+
+def test_a_name_that_is_no_text_can_be_reported(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / os.fsdecode(b"saw\xff\n.wav")
+    soundfile.write(os.fsencode(path), scene(16000, ("chainsaw", 12.0)), 16000)
+    items = hear(path, classifier)
+    assert found(items)
+    assert all(item.file.endswith("saw\ufffd\ufffd.wav") for item in items)

@@ -1,0 +1,112 @@
+"""A run that is killed goes on where it was; what is half done never looks finished."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rainwatchd.hearing.log_mel import MelSpec
+from tests.training.test_smoke import RECORDINGS, ROOT, _random_weights
+from training.__main__ import main
+from training.commands.train import divide
+from training.dataset import DataError, read
+from training.soundscape.examples import make_examples
+from training.soundscape.mixer import Recipe
+
+MEL = MelSpec(16000, 1024, 1000, 32, 50.0, 4000.0)
+
+
+def test_examples_that_exist_are_not_mixed_again(tmp_path: Path) -> None:
+    clips = read(RECORDINGS)
+    options = {"count": 20, "seed": 3, "workers": 1}
+    recipe = Recipe(length=16384)
+    first = make_examples(tmp_path, clips, MEL, 14, recipe, **options)
+    (shard,) = tmp_path.glob("*/*.npz")
+    written_ns = shard.stat().st_mtime_ns
+    again = make_examples(tmp_path, clips, MEL, 14, recipe, **options)
+    assert shard.stat().st_mtime_ns == written_ns
+    np.testing.assert_array_equal(first.log_mel, again.log_mel)
+    np.testing.assert_array_equal(first.event, again.event)
+    assert first.log_mel.shape == (20, 32, 14)
+
+
+def test_other_clips_get_examples_of_their_own(tmp_path: Path) -> None:
+    clips = read(RECORDINGS)
+    for chosen in (clips, [clip for clip in clips if clip.label != "other"]):
+        make_examples(tmp_path, chosen, MEL, 14, Recipe(length=16384), count=1, seed=3)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_no_recording_is_in_two_parts() -> None:
+    training, validation, held_out = divide(read(RECORDINGS), 1, 2)
+    parts = [{clip.recording for clip in part} for part in (training, validation, held_out)]
+    assert all(parts)
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
+def test_a_fold_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DataError, match="--fold is 4; allowed: 1 to 3"):
+        divide(read(RECORDINGS), 4, 3)
+
+
+@pytest.mark.parametrize("windows_s", [["0.5"], ["2", "4.5"], ["nan"]])
+def test_windows_that_no_example_holds_are_refused(
+    tmp_path: Path, windows_s: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(tmp_path / "run"), "--data", str(RECORDINGS), "--windows-s"]
+    assert main([*command, *windows_s]) == 1
+    assert f"--windows-s is {' '.join(windows_s)}; allowed: 1 to 4" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_fewer_examples_than_a_batch_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(tmp_path / "run"), "--data", str(RECORDINGS), "--examples", "32"]
+    assert main(command) == 1
+    assert "--examples is 32; allowed: 64, a batch, or more" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
+    weights = _random_weights(tmp_path / "random.weights.h5")
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "training", "train", out, "--data", RECORDINGS]
+    command += ["--weights", weights, "--examples", "128", "--epochs", "3", "--windows-s", "2"]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    curves = out / "window-of-2-s" / "curves.csv"
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
+        deadline_s = time.monotonic() + 240.0
+        while not _epochs(curves) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert not list(out.glob("model*.onnx"))
+    before = _epochs(curves)
+    assert before
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    assert set(_epochs(curves)) == {0, 1, 2}
+    assert "Epoch 1/3" not in done.stdout.decode()
+    assert (out / "model.onnx").exists()
+    for other in (["--epochs", "2"], ["--front-end", "wide"]):
+        refused = subprocess.run(
+            [*command, *other], cwd=ROOT, env=environment, capture_output=True, check=False
+        )
+        assert refused.returncode == 1
+        assert f"{out} holds a run with other data or settings" in refused.stderr.decode()
+
+
+def _epochs(table: Path) -> list[int]:
+    if not table.exists():
+        return []
+    with table.open() as file:
+        return [int(row["epoch"]) for row in csv.DictReader(file) if row["epoch"]]

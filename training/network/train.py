@@ -1,0 +1,186 @@
+"""Transfer learning: the new head first, then the network, from mixed examples."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rainwatchd.hearing.log_mel import MelSpec
+from training.network.model import build, prepare_fine_tuning
+from training.soundscape.examples import Examples
+from training.soundscape.remix import Remix
+
+FRONT_ENDS: Mapping[str, MelSpec] = {
+    "standard": MelSpec(16000, 2048, 1000, 128, 40.0, 4000.0),
+    "fine": MelSpec(16000, 1024, 500, 96, 40.0, 5000.0),
+    "coarse": MelSpec(16000, 2048, 1000, 64, 40.0, 4000.0),
+    "wide": MelSpec(16000, 2048, 1000, 128, 40.0, 8000.0),
+}
+"""Front-ends that were compared; see the model card."""
+
+WINDOWS_S = (2.0, 4.0)
+"""One network hears the last two seconds, another the last four; they err on different sounds."""
+
+EXAMPLE_S = 4.0
+"""Length of an example, of which windows are cut: what `Recipe.length` holds. None is longer."""
+
+_CALIBRATION_EXAMPLES = 256
+
+_HEAD_EXAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that shapes the network besides its examples."""
+
+    gain_control: str = "half_median"
+    epochs: int = 8
+    head_learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    batch_size: int = 64
+    first_trained_block: int = 3
+    """Blocks of MobileNetV2 before this one keep their ImageNet weights."""
+    seed: int = 1
+
+
+def train(
+    remix: Remix,
+    validation: Examples,
+    settings: TrainingSettings,
+    *,
+    weights: Path | None,
+    home: Path,
+) -> Any:
+    """Return the trained Keras model; progress, curves and checkpoints lie in `home`.
+
+    A run that was interrupted goes on from its last whole epoch; one that ended is loaded.
+    """
+    import keras
+
+    home.mkdir(parents=True, exist_ok=True)
+    random.seed(settings.seed)
+    keras.utils.set_random_seed(settings.seed)
+    n_mels, frames = validation.log_mel.shape[1:]
+    network = build(
+        n_mels,
+        frames,
+        validation.target.shape[1],
+        gain_control=settings.gain_control,
+        weights=weights,
+    )
+    finished = home / "trained.weights.h5"
+    if finished.exists():
+        network.load_weights(finished)
+        return network
+    if not (home / "backup").exists():
+        _train_head(network, remix, settings)
+    _train_all(network, remix, validation, settings, home)
+    network.save_weights(home / "trained.part.weights.h5")
+    (home / "trained.part.weights.h5").rename(finished)
+    draw_curves(home / "curves.csv", home / "curves.png")
+    return network
+
+
+def some_windows(remix: Remix, count: int, seed: int) -> tuple[Any, Any]:
+    """Return `count` windows as training hears them, and their targets."""
+    rng = np.random.default_rng(seed)
+    return remix.batch(rng.permutation(len(remix))[:count], rng)
+
+
+def _train_head(network: Any, remix: Remix, settings: TrainingSettings) -> None:
+    """Fit the classifier alone on features computed once, so that it starts from sense."""
+    import keras
+
+    log_mel, target = some_windows(remix, _HEAD_EXAMPLES, settings.seed)
+    head = network.get_layer("scores")
+    trunk = keras.Model(network.input, head.input)
+    features = trunk.predict(log_mel, verbose=0, batch_size=64)
+    alone = keras.Sequential([keras.Input(features.shape[1:]), head])
+    alone.compile(keras.optimizers.Adam(settings.head_learning_rate), "categorical_crossentropy")
+    alone.fit(features, target, batch_size=64, epochs=8, verbose=0)
+
+
+def _train_all(
+    network: Any,
+    remix: Remix,
+    validation: Examples,
+    settings: TrainingSettings,
+    home: Path,
+) -> None:
+    import keras
+
+    calibration, _ = some_windows(remix, _CALIBRATION_EXAMPLES, settings.seed)
+    prepare_fine_tuning(network, settings.first_trained_block, calibration)
+    batches = _batches(remix, settings)
+    steps = len(batches) * settings.epochs
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=settings.learning_rate, warmup_steps=max(1, steps // 20)
+    )
+    network.compile(
+        keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
+        "categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    network.fit(
+        batches,
+        epochs=settings.epochs,
+        validation_data=(validation.log_mel.astype(np.float32), validation.target),
+        validation_batch_size=64,
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),
+            keras.callbacks.BackupAndRestore(str(home / "backup"), delete_checkpoint=False),
+            keras.callbacks.CSVLogger(str(home / "curves.csv"), append=True),
+        ],
+        verbose=2,
+    )
+
+
+def _batches(remix: Remix, settings: TrainingSettings) -> Any:
+    import keras
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        """Drawn by epoch and seed alone, so that a resumed run sees what it would have."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.begin(0)
+
+        def begin(self, epoch: int, logs: object = None) -> None:
+            self._rng = np.random.default_rng([settings.seed, epoch])
+            self._order = self._rng.permutation(len(remix))
+
+        def __len__(self) -> int:
+            return len(remix) // settings.batch_size
+
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            chosen = self._order[index * settings.batch_size :][: settings.batch_size]
+            return remix.batch(chosen, self._rng)
+
+    return Batches()
+
+
+def draw_curves(table: Path, picture: Path) -> None:
+    """Draw loss and accuracy over epochs, training and validation, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
+        axis.plot(epochs, [float(row[name]) for row in rows], label="training mixtures")
+        axis.plot(epochs, [float(row[f"val_{name}"]) for row in rows], label="held-out mixtures")
+        axis.set(xlabel="epoch", title=name)
+    axes[0].legend()
+    figure.savefig(picture, dpi=110)
+    pyplot.close(figure)
