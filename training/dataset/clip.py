@@ -17,6 +17,10 @@ from rainwatchd.errors import RainwatchError
 LABELS = ("background", "chainsaw", "engine", "storm", "other")
 """What a clip may be called. ``other`` must not raise an alert though it may sound like one."""
 
+USES = ("train", "train-nc", "evaluate")
+"""What a clip's licence allows: a model under any licence, one for non-commercial use, or none:
+measuring only."""
+
 
 class DataError(RainwatchError):
     """The labelled data cannot be used; says which file or class and how to mend it."""
@@ -36,7 +40,7 @@ class Clip:
     """The collection that the clip was taken from."""
     duration_s: float
     use: str = "train"
-    """``train``, or ``evaluate`` where the licence forbids a published model."""
+    """One of `USES`."""
     fold: int | None = None
     """The collection's own fold, from 1, where it has one."""
     license: str = ""
@@ -47,7 +51,7 @@ class Clip:
 
 
 def publishable(clips: Iterable[Clip]) -> list[Clip]:
-    """Return the clips whose licence allows a published model: what trains it."""
+    """Return the clips whose licence allows a model under any licence: what trains it."""
     return [clip for clip in clips if clip.use == "train"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.dataset.clip import LABELS, Clip, DataError, duration_s
 from training.dataset.manifest import read_manifest
-from training.dataset.rules import joined_recordings
+from training.dataset.split import joined_sessions
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
 
@@ -104,7 +104,7 @@ def read_esc50(folder: Path) -> list[Clip]:
         )
         for row in rows
     ]
-    return joined_recordings(clips)
+    return joined_sessions(clips)
 
 
 def read_urbansound8k(folder: Path) -> list[Clip]:

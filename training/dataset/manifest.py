@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import logging
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 
-from training.dataset.clip import LABELS, Clip, DataError, duration_s
-from training.dataset.rules import LEFT_OUT, RELABELLED, joined_recordings
-
-_log = logging.getLogger(__name__)
+from training.dataset.clip import LABELS, USES, Clip, DataError, duration_s
+from training.dataset.split import joined_sessions
 
 _REQUIRED = ("path", "recording", "class")
 
@@ -30,8 +26,7 @@ def read_manifest(path: Path) -> list[Clip]:
     The columns ``path``, ``recording`` and ``class`` must be there; ``sub_label``, ``source``,
     ``duration_s``, ``use``, ``fold``, ``license``, ``license_checked``, ``attribution`` and
     ``audioset_tags`` (``Name 0.77; Other 0.46``) may be.
-    Rows that `training.dataset.rules` knows to be wrong are left out or relabelled. A file is
-    opened only where its ``duration_s`` isn't given. Raises `DataError` naming the line.
+    A file is opened only where its ``duration_s`` isn't given. Raises `DataError` naming the line.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -41,16 +36,7 @@ def read_manifest(path: Path) -> list[Clip]:
         clips = _clips(path, csv.DictReader(text.splitlines()))
     except csv.Error as error:
         raise DataError(f"{path}: not a CSV file ({error}); save it anew") from error
-    kept = [clip for clip in clips if _relative(path, clip) not in LEFT_OUT]
-    if len(kept) < len(clips):
-        _log.info("%s: %d rows left out by rule", path, len(clips) - len(kept))
-    corrected = [
-        replace(clip, label=RELABELLED[name][0])
-        if (name := _relative(path, clip)) in RELABELLED
-        else clip
-        for clip in kept
-    ]
-    return joined_recordings(corrected)
+    return joined_sessions(clips)
 
 
 def _clips(path: Path, reader: csv.DictReader[str]) -> list[Clip]:
@@ -64,12 +50,6 @@ def _clips(path: Path, reader: csv.DictReader[str]) -> list[Clip]:
     if not clips:
         raise DataError(f"{path}: no rows; add one row a clip")
     return clips
-
-
-def _relative(manifest: Path, clip: Clip) -> str:
-    if clip.path.is_relative_to(manifest.parent):
-        return clip.path.relative_to(manifest.parent).as_posix()
-    return clip.path.as_posix()
 
 
 def _measured_s(file: Path) -> float:
@@ -92,8 +72,8 @@ def _clip(manifest: Path, line: int, row: dict[str, str | None]) -> Clip:
     if label not in LABELS:
         raise DataError(f"{where}: class {label!r} is unknown; allowed: {', '.join(LABELS)}")
     use = field("use", "train")
-    if use not in ("train", "evaluate"):
-        raise DataError(f"{where}: use is {use!r}; allowed: train, evaluate")
+    if use not in USES:
+        raise DataError(f"{where}: use is {use!r}; allowed: {', '.join(USES)}")
     fold = field("fold")
     file = manifest.parent / field("path")
     try:

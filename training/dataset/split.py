@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from training.dataset.clip import Clip, DataError
+
+_FREESOUND = re.compile(r"freesound-(\d+)$")
+_SESSION_NUMBERS = 3
+"""Freesound numbers uploads in order; neighbours of one class are one evening of one recordist."""
+
+
+def joined_sessions(clips: Sequence[Clip]) -> list[Clip]:
+    """Give neighbouring Freesound uploads of one class one recording name: no split parts them.
+
+    118656, 118657 and 118658 are the same saw, and held apart the test would hear what training
+    heard. They take the first one's name; a recording with clips of two classes keeps one name.
+    """
+    numbers = sorted(
+        {(clip.label, int(m[1])) for clip in clips if (m := _FREESOUND.match(clip.recording))}
+    )
+    name: dict[str, str] = {}
+    previous = ("", 0, "")
+    for label, number in numbers:
+        joins = previous[0] == label and number - previous[1] <= _SESSION_NUMBERS
+        own = f"freesound-{number}"
+        name[own] = name.get(own, previous[2] if joins else own)
+        previous = (label, number, name[own])
+    return [replace(clip, recording=name.get(clip.recording, clip.recording)) for clip in clips]
 
 
 def split_by_recording(

@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 
 from tests.training.labelled import RATE_HZ, clip, write, write_tones
-from training.dataset import DataError, check_readable, digest, load, read, read_manifest
-from training.dataset.rules import LEFT_OUT, RELABELLED, joined_recordings
+from training.dataset import (
+    DataError,
+    check_readable,
+    digest,
+    load,
+    publishable,
+    read,
+    read_manifest,
+)
+from training.dataset.split import joined_sessions
+
+HEAD_USE = "path,recording,class,use"
 
 SECOND = np.zeros(RATE_HZ) + 0.1
 
@@ -82,13 +92,11 @@ def test_tags_say_how_much_a_clip_sounds_like_a_machine(tmp_path, tags, machine_
     assert clip.machine_like == machine_like
 
 
-def test_known_mistakes_are_left_out_or_relabelled(tmp_path):
-    street, jet = next(iter(LEFT_OUT)), next(iter(RELABELLED))
-    path = manifest(tmp_path, f"{street},street,other", f"{jet},jet,engine", "a.wav,a,engine")
-    assert [(clip.recording, clip.label) for clip in read_manifest(path)] == [
-        ("jet", "other"),
-        ("a", "engine"),
-    ]
+def test_a_clip_for_non_commercial_models_is_read_and_trains_no_open_one(tmp_path):
+    path = manifest(tmp_path, "a.wav,a,engine,train-nc", "b.wav,b,engine,train", head=HEAD_USE)
+    clips = read_manifest(path)
+    assert [clip.use for clip in clips] == ["train-nc", "train"]
+    assert [clip.recording for clip in publishable(clips)] == ["b"]
 
 
 def test_neighbouring_uploads_are_one_recording_but_only_within_a_class():
@@ -98,7 +106,7 @@ def test_neighbouring_uploads_are_one_recording_but_only_within_a_class():
         clip("freesound-118658", "storm"),
         clip("freesound-165823", "chainsaw"),
     ]
-    names = [clip.recording for clip in joined_recordings(clips)]
+    names = [clip.recording for clip in joined_sessions(clips)]
     assert names[0] == names[1]
     assert len(set(names)) == 3
 
