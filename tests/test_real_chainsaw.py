@@ -77,4 +77,5 @@ def test_a_shared_chainsaw_in_a_forest_is_found_at_both_rates(
 def read(path: Path) -> np.ndarray:
     """Read as 44.1 kHz mono."""
     sound, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    return soxr.resample(sound.mean(axis=1), rate_hz, 44100)
+    resampled: np.ndarray = soxr.resample(sound.mean(axis=1), rate_hz, 44100)
+    return resampled

@@ -100,7 +100,7 @@ def test_copy_gives_what_is_still_held_and_moves_nothing() -> None:
 def test_every_sample_is_read_once_or_lost_in_a_gap(
     capacity: int, steps: list[tuple[str, int]]
 ) -> None:
-    ring, position, marked = RingBuffer(capacity), 0, set()
+    ring, position, marked = RingBuffer(capacity), 0, set[int]()
 
     def take(limit: int) -> bool:
         nonlocal position

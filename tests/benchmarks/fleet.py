@@ -85,15 +85,18 @@ class Counted:
         ready = threading.Event()
         client = Client(CallbackAPIVersion.VERSION2, "counter", protocol=MQTTv5)
         client.reconnect_delay_set(1, 1)
-        client.on_connect = lambda *_: client.subscribe("rainwatch/+/detection", qos=1)
+        client.on_connect = self._on_connect
         client.on_subscribe = lambda *_: ready.set()
         client.on_message = self._on_message
-        session = Properties(PacketTypes.CONNECT)
+        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         session.SessionExpiryInterval = 3600
         client.connect("127.0.0.1", port, clean_start=False, properties=session)
         client.loop_start()
         assert ready.wait(10), "the subscriber gets no answer"
         self._client = client
+
+    def _on_connect(self, client: Client, *_: object) -> None:
+        client.subscribe("rainwatch/+/detection", qos=1)
 
     def _on_message(self, _client: Client, _data: Any, message: Any) -> None:
         detection = msgspec.json.decode(message.payload)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rainwatchd.cli import NUMPY_SETTINGS
 
@@ -86,7 +87,7 @@ def librosa_mel(samples: Floats, spec: MelSpec | None = None) -> Callable[[], ob
     """One call over the window: librosa's own defaults, or the model's parameters."""
     import librosa
 
-    options = {"sr": LIBROSA_RATE_HZ}
+    options: dict[str, Any] = {"sr": LIBROSA_RATE_HZ}
     if spec is not None:
         options = {
             "sr": spec.sample_rate_hz,

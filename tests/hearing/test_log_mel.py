@@ -34,7 +34,8 @@ def reference(spec: MelSpec, samples: Floats) -> Floats:
         fmax=spec.fmax_hz,
         center=False,
     )
-    return librosa.power_to_db(power, top_db=None)
+    log_mel: Floats = librosa.power_to_db(power, top_db=None)
+    return log_mel
 
 
 def in_pieces(spec: MelSpec, samples: Floats, sizes: list[int]) -> Floats:

@@ -20,12 +20,14 @@ def draw(path: Path, classifier: Classifier, out: Path) -> np.ndarray:
     for item in Replay(Config(), "x").hear(path, classifier, picture.observe):
         picture.take(item)
     picture.finish()
-    return imread(out)[..., :3]
+    image: np.ndarray = imread(out)[..., :3]
+    return image
 
 
 def near(image: np.ndarray, colour: str) -> np.ndarray:
     wanted = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
-    return np.abs(image - wanted).max(axis=2) < 0.02
+    alike: np.ndarray = np.abs(image - wanted).max(axis=2) < 0.02
+    return alike
 
 
 def test_the_detection_lies_over_its_sound(tmp_path: Path, tiny_model: Path) -> None:

@@ -59,7 +59,7 @@ def scored(
     return Scored(stream, labels, 1.0, windows)
 
 
-def one_class(values: Sequence[float], label: str = "chainsaw") -> list[list[float]]:
+def one_class(values: Sequence[float] | np.ndarray, label: str = "chainsaw") -> list[list[float]]:
     """Rows of scores where one class has `values` and background the rest."""
     rows = []
     for value in values:

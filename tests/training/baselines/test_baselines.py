@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from training.evaluation.suite import Suite
 from training.soundscape.library import default_data
 
 
-def test_the_computed_picture_is_the_drawn_one(tmp_path):
+def test_the_computed_picture_is_the_drawn_one(tmp_path: Path) -> None:
     tone = scene(RATE_HZ, (None, 2.0), ("chainsaw", 3.0))
     by_file = drawn(tone, tmp_path / "picture.png")
     by_sums = computed(tone)
@@ -21,7 +23,7 @@ def test_the_computed_picture_is_the_drawn_one(tmp_path):
     assert np.array_equal(by_file[1:, 1:], by_sums[1:, 1:])
 
 
-def test_the_better_reading_of_a_listeners_scores_is_taken():
+def test_the_better_reading_of_a_listeners_scores_is_taken() -> None:
     labels = ("chainsaw", "chainsaw, wide", "engine")
     truth = [("chainsaw", 60.0 * n + 10, 60.0 * n + 30.0) for n in range(10)]
     rows = [[0.01, 0.9 if n % 60 in range(10, 28) else 0.1, 0.02] for n in range(600)]
@@ -33,7 +35,7 @@ def test_the_better_reading_of_a_listeners_scores_is_taken():
     assert "chainsaw, wide" in row.setting
 
 
-def test_a_listener_that_cannot_tell_finds_nothing_within_the_allowance():
+def test_a_listener_that_cannot_tell_finds_nothing_within_the_allowance() -> None:
     truth = [("chainsaw", 60.0 * n + 10, 60.0 * n + 30.0) for n in range(10)]
     rng = np.random.default_rng(1)
     loud = scored(one_class(rng.uniform(size=600)), truth)
@@ -43,13 +45,13 @@ def test_a_listener_that_cannot_tell_finds_nothing_within_the_allowance():
     assert row.recall["chainsaw +0 dB"] < 0.7
 
 
-def test_yamnet_that_is_not_there_is_named(tmp_path):
+def test_yamnet_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="YAMNet is not there"):
         YamnetListener(tmp_path)
 
 
 @pytest.mark.shared
-def test_yamnet_hears_a_chainsaw():
+def test_yamnet_hears_a_chainsaw() -> None:
     folder = default_data().parents[1] / "weights" / "yamnet"
     if not folder.exists():
         pytest.skip("needs the weights in ../shared")
@@ -64,7 +66,7 @@ def test_yamnet_hears_a_chainsaw():
 
 @pytest.mark.shared
 @pytest.mark.slow
-def test_the_articles_pipeline_learns_and_listens():
+def test_the_articles_pipeline_learns_and_listens() -> None:
     weights = sorted((default_data().parents[1] / "weights").glob("mobilenet*.h5"))
     if not weights:
         pytest.skip("needs the weights in ../shared")

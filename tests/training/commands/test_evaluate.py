@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rainwatchd.hearing.model_file import read_model
@@ -23,7 +24,9 @@ def evaluate(model: Path, data: Path, *more: str) -> int:
     return main(["evaluate", str(model), "--data", str(data), "--events", "2", *more])
 
 
-def test_the_card_says_how_good_the_model_is(model, data, capsys):
+def test_the_card_says_how_good_the_model_is(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert evaluate(model, data) == 0
     card = model.with_suffix(".md").read_text()
     assert read_model(model).digest in card
@@ -42,7 +45,7 @@ def test_the_card_says_how_good_the_model_is(model, data, capsys):
     assert "engine +10 dB 1.00" in capsys.readouterr().out
 
 
-def test_only_held_out_recordings_are_heard(model, data):
+def test_only_held_out_recordings_are_heard(model: Path, data: Path) -> None:
     names = [f"{label}/0" for label in LABELS]
     model.with_suffix(".json").write_text(json.dumps({"held_out_recordings": names}))
     assert evaluate(model, data) == 0
@@ -52,7 +55,7 @@ def test_only_held_out_recordings_are_heard(model, data):
     assert json.loads(model.with_suffix(".metrics.json").read_text())["ambience_h"] == 0.007
 
 
-def test_folds_stand_for_the_model_together(model, data, tmp_path):
+def test_folds_stand_for_the_model_together(model: Path, data: Path, tmp_path: Path) -> None:
     folds = []
     for number in range(2):
         fold = Path(shutil.copy(model, tmp_path / f"fold{number}.onnx"))
@@ -63,7 +66,9 @@ def test_folds_stand_for_the_model_together(model, data, tmp_path):
     assert json.loads(model.with_suffix(".metrics.json").read_text())["ambience_h"] == 0.014
 
 
-def test_a_model_without_its_list_is_tested_on_everything_with_a_warning(model, data, caplog):
+def test_a_model_without_its_list_is_tested_on_everything_with_a_warning(
+    model: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert evaluate(model, data) == 0
     assert "no tiny.json beside it says what it was not trained on" in caplog.text
 
@@ -72,7 +77,9 @@ def test_a_model_without_its_list_is_tested_on_everything_with_a_warning(model, 
     ("list_beside", "message"),
     [('{"held_out_recordings": []}', "nothing to test on"), ("[]", "held_out_recordings")],
 )
-def test_a_list_that_leaves_nothing_is_refused(model, data, capsys, list_beside, message):
+def test_a_list_that_leaves_nothing_is_refused(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], list_beside: str, message: str
+) -> None:
     model.with_suffix(".json").write_text(list_beside)
     assert evaluate(model, data) == 1
     error = capsys.readouterr().err.splitlines()[-1]
@@ -80,10 +87,12 @@ def test_a_list_that_leaves_nothing_is_refused(model, data, capsys, list_beside,
     assert not model.with_suffix(".md").exists()
 
 
-def test_bad_input_is_one_line_and_leaves_no_card(model, data, tmp_path, capsys):
+def test_bad_input_is_one_line_and_leaves_no_card(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert evaluate(tmp_path / "absent.onnx", data) == 1
     assert evaluate(model, tmp_path / "absent") == 1
-    write(tmp_path / "few" / "background" / "a.wav", [0.1] * 16000 * 20)
+    write(tmp_path / "few" / "background" / "a.wav", np.full(16000 * 20, 0.1))
     (tmp_path / "few" / "background" / "b.wav").write_bytes(b"RIFF")
     assert evaluate(model, tmp_path / "few") == 1
     assert evaluate(model, data, "--baselines", str(model)) == 1
@@ -93,7 +102,7 @@ def test_bad_input_is_one_line_and_leaves_no_card(model, data, tmp_path, capsys)
     assert not model.with_suffix(".md").exists()
 
 
-def test_tuned_rules_are_put_into_the_model_file(model, data):
+def test_tuned_rules_are_put_into_the_model_file(model: Path, data: Path) -> None:
     names = [f"{label}/{n}" for label in LABELS for n in (0, 1)]
     lists = {"held_out_recordings": [], "validation_recordings": names}
     model.with_suffix(".json").write_text(json.dumps(lists))

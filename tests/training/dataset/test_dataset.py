@@ -26,14 +26,14 @@ def manifest(folder: Path, *lines: str, head: str = "path,recording,class") -> P
     return path
 
 
-def test_class_folders(tmp_path):
+def test_class_folders(tmp_path: Path) -> None:
     clips = read(write_tones(tmp_path))
     assert {clip.label for clip in clips} == {"background", "chainsaw", "engine", "storm"}
     assert len({clip.recording for clip in clips}) == len(clips) == 8
     assert {clip.duration_s for clip in clips} == {6.0, 20.0}
 
 
-def test_esc50(tmp_path):
+def test_esc50(tmp_path: Path) -> None:
     for name in ("1-100-A-41.wav", "1-100-B-41.wav", "2-900-A-10.wav", "2-901-A-40.wav"):
         write(tmp_path / "audio" / name, SECOND)
     (tmp_path / "meta").mkdir()
@@ -50,7 +50,7 @@ def test_esc50(tmp_path):
     assert [clip.fold for clip in clips] == [1, 1, 2, 2]
 
 
-def test_urbansound8k(tmp_path):
+def test_urbansound8k(tmp_path: Path) -> None:
     write(tmp_path / "audio/fold3/77-5-0-0.wav", SECOND)
     write(tmp_path / "audio/fold4/78-4-0-0.wav", SECOND)
     (tmp_path / "metadata").mkdir()
@@ -66,7 +66,7 @@ def test_urbansound8k(tmp_path):
     ]
 
 
-def test_manifest(tmp_path):
+def test_manifest(tmp_path: Path) -> None:
     path = manifest(tmp_path, "a.wav,first,chainsaw", 'b.wav,second,"other"')
     clips = read(tmp_path)
     assert clips == read_manifest(path)
@@ -86,20 +86,22 @@ def test_manifest(tmp_path):
         ("", 0.0),
     ],
 )
-def test_tags_say_how_much_a_clip_sounds_like_a_machine(tmp_path, tags, machine_like):
+def test_tags_say_how_much_a_clip_sounds_like_a_machine(
+    tmp_path: Path, tags: str, machine_like: float
+) -> None:
     head = "path,recording,class,audioset_tags"
     (clip,) = read(manifest(tmp_path, f'a.wav,a,background,"{tags}"', head=head))
     assert clip.machine_like == machine_like
 
 
-def test_a_clip_for_non_commercial_models_is_read_and_trains_no_open_one(tmp_path):
+def test_a_clip_for_non_commercial_models_is_read_and_trains_no_open_one(tmp_path: Path) -> None:
     path = manifest(tmp_path, "a.wav,a,engine,train-nc", "b.wav,b,engine,train", head=HEAD_USE)
     clips = read_manifest(path)
     assert [clip.use for clip in clips] == ["train-nc", "train"]
     assert [clip.recording for clip in publishable(clips)] == ["b"]
 
 
-def test_neighbouring_uploads_are_one_recording_but_only_within_a_class():
+def test_neighbouring_uploads_are_one_recording_but_only_within_a_class() -> None:
     clips = [
         clip("freesound-118656", "chainsaw"),
         clip("freesound-118657", "chainsaw"),
@@ -121,12 +123,14 @@ def test_neighbouring_uploads_are_one_recording_but_only_within_a_class():
         ("path,recording,class,duration_s", "a.wav,a,engine,long", "line 2: duration_s and fold"),
     ],
 )
-def test_a_bad_manifest_is_refused_with_its_line(tmp_path, head, line, message):
+def test_a_bad_manifest_is_refused_with_its_line(
+    tmp_path: Path, head: str, line: str, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         read_manifest(manifest(tmp_path, line, head=head))
 
 
-def test_a_manifest_without_rows_or_that_is_no_text_is_refused(tmp_path):
+def test_a_manifest_without_rows_or_that_is_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no rows"):
         read_manifest(manifest(tmp_path))
     (tmp_path / "noise.csv").write_bytes(bytes(range(128, 256)))
@@ -134,7 +138,7 @@ def test_a_manifest_without_rows_or_that_is_no_text_is_refused(tmp_path):
         read_manifest(tmp_path / "noise.csv")
 
 
-def test_a_folder_without_classes_is_refused_with_what_to_make(tmp_path):
+def test_a_folder_without_classes_is_refused_with_what_to_make(tmp_path: Path) -> None:
     (tmp_path / "sounds").mkdir()
     with pytest.raises(DataError, match="no class folders; make background, chainsaw"):
         read(tmp_path)
@@ -145,7 +149,7 @@ def test_a_folder_without_classes_is_refused_with_what_to_make(tmp_path):
         read(tmp_path / "absent")
 
 
-def test_a_manifest_needs_no_lengths_and_may_name_files_anywhere(tmp_path):
+def test_a_manifest_needs_no_lengths_and_may_name_files_anywhere(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere/a.wav", SECOND)
     path = manifest(tmp_path, f"{tmp_path}/elsewhere/a.wav,first,engine")
     (only,) = read(path)
@@ -162,14 +166,14 @@ def test_a_manifest_needs_no_lengths_and_may_name_files_anywhere(tmp_path):
         b"filename,fold,category,src_file\n" + b"x" * 200_000 + b",1,rain,7\n",
     ],
 )
-def test_a_damaged_table_of_a_collection_is_refused(tmp_path, content):
+def test_a_damaged_table_of_a_collection_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "meta").mkdir()
     (tmp_path / "meta/esc50.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"esc50.csv: .*; fetch the file again"):
         read(tmp_path)
 
 
-def test_unreadable_clips_are_counted_and_named(tmp_path):
+def test_unreadable_clips_are_counted_and_named(tmp_path: Path) -> None:
     names = [f"{number}.wav" for number in range(5)]
     for name in names:
         (tmp_path / name).write_bytes(b"not sound")
@@ -180,7 +184,7 @@ def test_unreadable_clips_are_counted_and_named(tmp_path):
         load(clips[0], RATE_HZ)
 
 
-def test_samples_that_are_not_numbers_are_refused(tmp_path):
+def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     import soundfile
 
     soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan), RATE_HZ, subtype="FLOAT")
@@ -189,7 +193,7 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path):
         load(clip, RATE_HZ)
 
 
-def test_load_averages_channels_and_converts_the_rate(tmp_path):
+def test_load_averages_channels_and_converts_the_rate(tmp_path: Path) -> None:
     tone = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
     write(tmp_path / "stereo.wav", np.stack([tone, 0 * tone], axis=1), 44100)
     (stereo,) = read_manifest(manifest(tmp_path, "stereo.wav,a,engine"))
@@ -200,7 +204,7 @@ def test_load_averages_channels_and_converts_the_rate(tmp_path):
     assert np.abs(samples - expected)[500:-500].max() < 1e-3
 
 
-def test_the_digest_follows_content_and_label_but_not_place_or_order(tmp_path):
+def test_the_digest_follows_content_and_label_but_not_place_or_order(tmp_path: Path) -> None:
     first, second = read(write_tones(tmp_path / "a", 1))[:2]
     again = read(write_tones(tmp_path / "b", 1))[:2]
     assert digest([first, second]) == digest(again[::-1])

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.labelled import clip
-from training.dataset import DataError, folds, split_by_recording
+from training.dataset import Clip, DataError, folds, split_by_recording
 from training.soundscape.library import default_data
 
 clips_of_recordings = st.lists(
@@ -34,7 +34,7 @@ SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 @settings(max_examples=50, deadline=None)
 @given(clips_of_recordings, st.integers(0, 1000))
-def test_no_recording_is_on_two_sides(clips, seed):
+def test_no_recording_is_on_two_sides(clips: list[Clip], seed: int) -> None:
     parts = split_by_recording(clips, SHARES, seed)
     names = [{clip.recording for clip in part} for part in parts.values()]
     assert not names[0] & names[1] and not names[0] & names[2] and not names[1] & names[2]
@@ -45,12 +45,12 @@ def test_no_recording_is_on_two_sides(clips, seed):
 
 @settings(max_examples=25, deadline=None)
 @given(clips_of_recordings, st.integers(0, 1000))
-def test_every_clip_is_held_out_once(clips, seed):
+def test_every_clip_is_held_out_once(clips: list[Clip], seed: int) -> None:
     held_out = [clip for _, part in folds(clips, 5, seed) for clip in part]
     assert sorted(map(id, held_out)) == sorted(map(id, clips))
 
 
-def test_parts_have_their_share_of_every_class_and_source():
+def test_parts_have_their_share_of_every_class_and_source() -> None:
     clips = [
         clip(f"{source} {label} {number}", label, source)
         for label in ("background", "chainsaw")
@@ -68,31 +68,31 @@ def test_parts_have_their_share_of_every_class_and_source():
             assert 5 <= counts["validation"] <= 7
 
 
-def test_a_seed_decides():
+def test_a_seed_decides() -> None:
     clips = [clip(str(number), "engine") for number in range(30)]
     assert split_by_recording(clips, SHARES, 1) == split_by_recording(clips, SHARES, 1)
     assert split_by_recording(clips, SHARES, 1) != split_by_recording(clips, SHARES, 2)
 
 
-def test_a_collection_keeps_its_own_folds():
+def test_a_collection_keeps_its_own_folds() -> None:
     clips = [clip(str(number), "engine", fold=number % 5 + 1) for number in range(20)]
     for number, (_, held_out) in enumerate(folds(clips, 5, 1), start=1):
         assert {clip.fold for clip in held_out} == {number}
 
 
-def test_every_part_hears_every_class_even_when_there_are_as_few_recordings_as_parts():
+def test_every_part_hears_every_class_even_when_there_are_as_few_recordings_as_parts() -> None:
     clips = [clip(str(number), "chainsaw") for number in range(3)]
     assert all(len(part) == 1 for part in split_by_recording(clips, SHARES, 1).values())
 
 
-def test_too_few_recordings_are_refused_by_name():
+def test_too_few_recordings_are_refused_by_name() -> None:
     clips = [clip("only", "chainsaw"), clip("only", "chainsaw")]
     with pytest.raises(DataError, match="class chainsaw has 1 recording, too few for 3 parts"):
         split_by_recording(clips, SHARES, 1)
 
 
 @pytest.mark.shared
-def test_the_collected_recordings_divide_into_folds():
+def test_the_collected_recordings_divide_into_folds() -> None:
     from training.dataset import read_manifest
 
     if not default_data().exists():

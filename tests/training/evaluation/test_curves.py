@@ -17,23 +17,23 @@ def perfect(seconds: int = 600) -> np.ndarray:
     return values
 
 
-def test_perfect_scores_have_a_perfect_curve():
+def test_perfect_scores_have_a_perfect_curve() -> None:
     assert roc("chainsaw", [scored(one_class(perfect()), SAWS)]).area == pytest.approx(1.0)
 
 
-def test_scores_that_know_nothing_have_half_the_area():
+def test_scores_that_know_nothing_have_half_the_area() -> None:
     chance = np.random.default_rng(1).uniform(size=6000)
     truth = [("chainsaw", 60.0 * n, 60.0 * n + 30.0) for n in range(100)]
     assert roc("chainsaw", [scored(one_class(chance), truth)]).area == pytest.approx(0.5, abs=0.03)
 
 
-def test_equal_scores_are_one_point():
+def test_equal_scores_are_one_point() -> None:
     curve = roc("chainsaw", [scored(one_class([0.5] * 600), SAWS)])
     assert curve.area == pytest.approx(0.5)
     assert curve.false_positive.tolist() == [0.0, 1.0]
 
 
-def test_confusion_counts_clips_and_takes_other_for_background():
+def test_confusion_counts_clips_and_takes_other_for_background() -> None:
     rows = one_class([0.01] * 10) + one_class([0.9] * 10) + one_class([0.9] * 10, "engine")
     truth = [("other", 2.0, 12.0), ("chainsaw", 12.0, 22.0), ("chainsaw", 22.0, 32.0)]
     matrix = confusion([scored(rows, truth)])
@@ -43,14 +43,14 @@ def test_confusion_counts_clips_and_takes_other_for_background():
     assert np.isnan(matrix.recall("storm"))
 
 
-def test_the_error_of_sure_and_wrong_scores_is_large():
+def test_the_error_of_sure_and_wrong_scores_is_large() -> None:
     right = calibration([scored(one_class(perfect()), SAWS)])
     wrong = calibration([scored(one_class(1.0 - perfect()), SAWS)])
     assert right.error == pytest.approx(0.02, abs=0.01)
     assert wrong.error == pytest.approx(0.98, abs=0.01)
 
 
-def test_event_metrics_of_perfect_and_of_useless_scores():
+def test_event_metrics_of_perfect_and_of_useless_scores() -> None:
     rules = {"chainsaw": DecisionRule(span_s=1.0)}
     good = event_metrics([scored(one_class(perfect()), SAWS)], rules, ["chainsaw"])["chainsaw"]
     assert good.f1 == 1.0

@@ -1,22 +1,26 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.training.labelled import RATE_HZ, clip, write, write_tones
-from training.dataset import DataError, read
-from training.evaluation.streams import SLOT_S, event_streams, joined_stream
+from training.dataset import Clip, DataError, read
+from training.evaluation.streams import SLOT_S, Stream, event_streams, joined_stream
 from training.soundscape.snr import band_power
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory):
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return read(write_tones(tmp_path_factory.mktemp("tones")))
 
 
-def of(clips, label):
+def of(clips: list[Clip], label: str) -> list[Clip]:
     return [clip for clip in clips if clip.label == label]
 
 
-def stream(clips, label="chainsaw", snr_db=0.0, seed=1, slots=3):
+def stream(
+    clips: list[Clip], label: str = "chainsaw", snr_db: float = 0.0, seed: int = 1, slots: int = 3
+) -> Stream:
     beds = of(clips, "background")
     made = event_streams(
         of(clips, label), beds, ratios_db=[snr_db], slots=slots, rate_hz=RATE_HZ, seed=seed
@@ -24,7 +28,7 @@ def stream(clips, label="chainsaw", snr_db=0.0, seed=1, slots=3):
     return made[snr_db]
 
 
-def test_one_event_stands_in_every_minute(clips):
+def test_one_event_stands_in_every_minute(clips: list[Clip]) -> None:
     made = stream(clips)
     assert made.duration_s == 3 * SLOT_S
     assert sum(block.size for block in made.blocks()) == 3 * SLOT_S * RATE_HZ
@@ -34,7 +38,7 @@ def test_one_event_stands_in_every_minute(clips):
 
 
 @pytest.mark.parametrize("snr_db", [10.0, -15.0])
-def test_the_ratio_is_exact_over_the_event(clips, snr_db):
+def test_the_ratio_is_exact_over_the_event(clips: list[Clip], snr_db: float) -> None:
     made = stream(clips, snr_db=snr_db)
     bed_alone = stream(clips, snr_db=-200.0)
     for slot, (mixed, bed) in enumerate(zip(made.blocks(), bed_alone.blocks(), strict=True)):
@@ -50,14 +54,14 @@ def test_the_ratio_is_exact_over_the_event(clips, snr_db):
         assert np.abs(mixed).max() <= 1.0
 
 
-def test_a_seed_decides_and_the_ratio_changes_nothing_but_the_gain(clips):
+def test_a_seed_decides_and_the_ratio_changes_nothing_but_the_gain(clips: list[Clip]) -> None:
     first, again = stream(clips), stream(clips)
     assert all(map(np.array_equal, first.blocks(), again.blocks()))
     assert stream(clips, snr_db=-10.0).truth == first.truth
     assert stream(clips, seed=2).truth != first.truth
 
 
-def test_some_events_come_from_afar_and_have_no_highs(tmp_path):
+def test_some_events_come_from_afar_and_have_no_highs(tmp_path: Path) -> None:
     noise = np.random.default_rng(3).normal(0.0, 0.1, 30 * RATE_HZ)
     for label in ("engine", "background"):
         write(tmp_path / label / "noise.wav", noise)
@@ -71,7 +75,7 @@ def test_some_events_come_from_afar_and_have_no_highs(tmp_path):
     assert max(brightness[True]) < min(brightness[False])
 
 
-def test_short_clips_are_looped_without_a_seam(tmp_path):
+def test_short_clips_are_looped_without_a_seam(tmp_path: Path) -> None:
     steady = np.random.default_rng(5).normal(0.0, 0.1, RATE_HZ * 3 // 2)
     write(tmp_path / "engine" / "short.wav", steady)
     write(
@@ -84,7 +88,7 @@ def test_short_clips_are_looped_without_a_seam(tmp_path):
     assert max(level_db) - min(level_db) < 3.0
 
 
-def test_no_source_rules(tmp_path):
+def test_no_source_rules(tmp_path: Path) -> None:
     many = [clip(f"many {n}", "engine", "many") for n in range(200)]
     few = [clip(f"few {n}", "engine", "few") for n in range(5)]
     bed = [clip("bed", "background")]
@@ -94,19 +98,19 @@ def test_no_source_rules(tmp_path):
     assert 0.4 < share < 0.6
 
 
-def test_silence_is_no_ambience(tmp_path):
+def test_silence_is_no_ambience(tmp_path: Path) -> None:
     write(tmp_path / "engine" / "a.wav", np.ones(RATE_HZ * 2) * 0.1)
     write(tmp_path / "background" / "zeros.wav", np.zeros(20 * RATE_HZ))
     with pytest.raises(DataError, match="silence"):
         list(stream(read(tmp_path), "engine").blocks())
 
 
-def test_without_ambience_there_is_no_stream(clips):
+def test_without_ambience_there_is_no_stream(clips: list[Clip]) -> None:
     with pytest.raises(DataError, match="add held-out recordings"):
         event_streams(of(clips, "chainsaw"), [], ratios_db=[0], slots=1, rate_hz=RATE_HZ, seed=1)
 
 
-def test_joined_clips_stand_where_the_truth_says(clips):
+def test_joined_clips_stand_where_the_truth_says(clips: list[Clip]) -> None:
     made = joined_stream("ambience", clips, rate_hz=RATE_HZ)
     samples = np.concatenate(list(made.blocks()))
     assert samples.size == made.duration_s * RATE_HZ

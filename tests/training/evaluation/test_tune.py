@@ -15,13 +15,13 @@ def wandering(seed: int, seconds: int = 600) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_fast_count_is_the_decisions_count(seed):
+def test_the_fast_count_is_the_decisions_count(seed: int) -> None:
     quiet = scored(one_class(wandering(seed)), window_s=1)
     choice = tune("chainsaw", [scored(one_class([0.9] * 60), [("chainsaw", 1, 59)])], [quiet], 3)
     assert choice.false_alarms == len(alerts(quiet, {"chainsaw": choice.rule})) <= 3
 
 
-def test_it_finds_what_stands_out_and_stays_silent_elsewhere():
+def test_it_finds_what_stands_out_and_stays_silent_elsewhere() -> None:
     rng = np.random.default_rng(2)
     values = rng.uniform(0.0, 0.4, 600)
     truth = [("chainsaw", start + 0.0, start + 20.0) for start in range(30, 600, 60)]
@@ -39,7 +39,7 @@ def test_it_finds_what_stands_out_and_stays_silent_elsewhere():
     assert 0.4 < choice.rule.on_threshold < 0.7
 
 
-def test_an_alert_that_never_ends_is_not_cheap():
+def test_an_alert_that_never_ends_is_not_cheap() -> None:
     truth = [("chainsaw", 60.0 * n + 10, 60.0 * n + 30.0) for n in range(5)]
     humming = scored(one_class([0.5] * 600))
     choice = tune("chainsaw", [scored(one_class([0.5] * 300), truth)], [humming], 1)
@@ -47,7 +47,7 @@ def test_an_alert_that_never_ends_is_not_cheap():
     assert choice.recall == 0.0
 
 
-def test_more_false_alarms_buy_recall():
+def test_more_false_alarms_buy_recall() -> None:
     loud = scored(
         one_class(wandering(1)), [("chainsaw", 60.0 * n, 60.0 * n + 20) for n in range(9)]
     )
@@ -57,7 +57,7 @@ def test_more_false_alarms_buy_recall():
     assert recalls[0] < recalls[2]
 
 
-def test_alerts_in_a_labels_own_stretches_are_right():
+def test_alerts_in_a_labels_own_stretches_are_right() -> None:
     rain = scored(one_class([0.9] * 300 + [0.01] * 300, "storm"), [("storm", 0.0, 303.0)])
     choices = tune_all(Suite({}, (rain,), ()))
     assert set(choices) == {"storm"}
@@ -65,13 +65,13 @@ def test_alerts_in_a_labels_own_stretches_are_right():
     assert choices["storm"].false_alarms == 0
 
 
-def test_a_rule_can_stand_in_a_model_file():
+def test_a_rule_can_stand_in_a_model_file() -> None:
     choice = tune("chainsaw", [scored(one_class([0.9] * 60), [("chainsaw", 1, 59)])], [], 1)
     assert msgspec.json.decode(msgspec.json.encode(choice.rule), type=DecisionRule) == choice.rule
     assert 0 < choice.rule.off_threshold <= choice.rule.on_threshold < 1
 
 
-def test_a_quick_alert_is_worth_more_than_the_last_event():
+def test_a_quick_alert_is_worth_more_than_the_last_event() -> None:
     rng = np.random.default_rng(3)
     values = rng.uniform(0.0, 0.1, 6000)
     truth = [("chainsaw", start + 0.0, start + 20.0) for start in range(30, 6000, 60)]

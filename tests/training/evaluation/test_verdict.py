@@ -8,7 +8,7 @@ from training.evaluation.verdict import found_by_group, judge, key
 RULES = {label: DecisionRule() for label in ("chainsaw", "engine", "storm")}
 
 
-def test_a_false_alarm_names_what_was_playing():
+def test_a_false_alarm_names_what_was_playing() -> None:
     calm, saw = [0.01] * 60, [0.95] * 20
     ambience = scored(
         one_class(calm + saw + calm), [("background", 0.0, 62.0), ("other", 62.0, 143.0)]
@@ -23,13 +23,13 @@ def test_a_false_alarm_names_what_was_playing():
     assert verdict.metrics["chainsaw_false_alarms_per_h"] == round(3600 / 143, 4)
 
 
-def test_a_right_storm_alert_is_no_false_alarm():
+def test_a_right_storm_alert_is_no_false_alarm() -> None:
     rain = one_class([0.95] * 60, "storm") + one_class([0.01] * 60)
     ambience = scored(rain, [("storm", 0.0, 62.0), ("other", 62.0, 123.0)])
     assert judge("ours", Suite({}, (ambience,), ()), RULES).false_alarms == ()
 
 
-def test_findings_are_counted_by_distance_and_by_collection():
+def test_findings_are_counted_by_distance_and_by_collection() -> None:
     near = Finding(Truth("engine", 0, 20, "a", "field"), 3.0, "engine")
     far = Finding(Truth("engine", 60, 80, "b", "archive", far=True), None, None)
     assert found_by_group([near, far, near]) == {

@@ -80,8 +80,8 @@ def test_fewer_examples_than_a_batch_are_refused(
 def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     weights = _random_weights(tmp_path / "random.weights.h5")
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "training", "train", out, "--data", RECORDINGS]
-    command += ["--weights", weights, "--examples", "128", "--epochs", "3", "--windows-s", "2"]
+    command = [sys.executable, "-m", "training", "train", str(out), "--data", str(RECORDINGS)]
+    command += ["--weights", str(weights), "--examples", "128", "--epochs", "3", "--windows-s", "2"]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     curves = out / "window-of-2-s" / "curves.csv"
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:

@@ -19,7 +19,7 @@ from training.soundscape.snr import gain_for
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 MEL = MelSpec(16000, 2048, 1000, 64, 40.0, 4000.0)
 FRAMES = 62
-PLAIN = {"partial": 0.0, "distractor": 1.0}
+PLAIN = replace(Recipe(), partial=0.0, distractor=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,7 @@ def test_one_generator_state_gives_the_same_windows(examples: Examples) -> None:
 
 
 def test_windows_are_cut_from_anywhere_in_an_example(examples: Examples) -> None:
-    still = replace(Recipe(), **PLAIN)
-    remix = Remix(examples, MEL, still, FRAMES // 2)
+    remix = Remix(examples, MEL, PLAIN, FRAMES // 2)
     ready = np.flatnonzero(~examples.apart)[:1]
     drawn = [remix.batch(ready, np.random.default_rng(seed))[0] for seed in range(4)]
     assert {window.shape for window in drawn} == {(1, 64, FRAMES // 2)}
@@ -65,7 +64,7 @@ def test_a_fainter_draw_leaves_less_of_the_event(examples: Examples) -> None:
     saws = np.flatnonzero(examples.apart & (examples.target[:, LABELS.index("chainsaw")] == 1.0))
 
     def excess_db(snr_db: float) -> float:
-        recipe = replace(Recipe(), snr_db=(snr_db, snr_db), **PLAIN)
+        recipe = replace(PLAIN, snr_db=(snr_db, snr_db))
         log_mel, target = Remix(examples, MEL, recipe, FRAMES).batch(saws, np.random.default_rng(3))
         # A few stand over silence, where nothing is faint.
         assert (target[:, 1].mean() < 0.8) == (snr_db < -10.0)
