@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -31,15 +32,18 @@ EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h; systemd doesn't restart the service on it."""
 EXIT_INTERRUPTED = 130
 
+SUBCOMMANDS: Mapping[str, str] = {}
+"""What is neither listening nor replaying -> the module that does it: its first docstring line is
+the help, ``configure(parser)`` describes the options, ``run(options)`` returns the exit status."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status. Errors are one line on stderr."""
     for name, value in NUMPY_SETTINGS.items():
         os.environ.setdefault(name, value)
-    parser = _parser()
-    args, others = parser.parse_known_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _run(args, others, parser)
+        return _run(words)
     except ConfigError as error:
         return _fail(error, EXIT_CONFIG)
     except RainwatchError as error:
@@ -54,7 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("interrupted", EXIT_INTERRUPTED)
 
 
-def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentParser) -> int:
+def _run(words: Sequence[str]) -> int:
+    if words and words[0] in SUBCOMMANDS:
+        return _subcommand(words[0], words[1:])
+    parser = _parser()
+    args, others = parser.parse_known_args(words)
     settings = _settings(others, parser)
     if args.version:
         return _version(args.model)
@@ -77,6 +85,17 @@ def _run(args: argparse.Namespace, others: list[str], parser: argparse.ArgumentP
         if getattr(args, option):
             parser.error(f"--{option} goes with --file PATH; without it the daemon listens")
     return _daemon(load_config, args.verbose)
+
+
+def _subcommand(name: str, words: Sequence[str]) -> int:
+    module = importlib.import_module(SUBCOMMANDS[name])
+    summary = (module.__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(
+        prog=f"rainwatchd {name}", allow_abbrev=False, description=summary
+    )
+    module.configure(parser)
+    status: int = module.run(parser.parse_args(words))
+    return status
 
 
 def _version(model: Path | None) -> int:
