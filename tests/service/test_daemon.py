@@ -66,6 +66,15 @@ def start(tmp_path: Path, server: SoundServer, broker: Broker, tiny_model: Path)
 
 
 @pytest.fixture
+def listening(start: Start, server: SoundServer) -> LiveDaemon:
+    """A daemon that hears noise and has analysed some."""
+    server.play_noise()
+    daemon = start()
+    daemon.until_heartbeat()
+    return daemon
+
+
+@pytest.fixture
 def subscriber(broker: Broker) -> Iterator[Subscriber]:
     with Subscriber(broker.port) as subscriber:
         yield subscriber
@@ -185,11 +194,9 @@ def test_an_event_open_when_the_daemon_is_killed_is_delivered_and_ended_at_the_n
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 def test_the_loss_of_the_sound_server_is_told_and_survived(
-    start: Start, server: SoundServer, subscriber: Subscriber, fault: str
+    listening: LiveDaemon, server: SoundServer, subscriber: Subscriber, fault: str
 ) -> None:
-    server.play_noise()
-    daemon = start()
-    daemon.until_heartbeat()
+    daemon = listening
     struck_s = time.monotonic()
     if fault == "kill":
         server.kill()
@@ -221,15 +228,12 @@ def test_the_loss_of_the_sound_server_is_told_and_survived(
 
 
 def test_a_sound_server_that_stays_frozen_ends_the_process_for_systemd(
-    start: Start, server: SoundServer, subscriber: Subscriber
+    listening: LiveDaemon, server: SoundServer, subscriber: Subscriber
 ) -> None:
-    server.play_noise()
-    daemon = start()
-    daemon.until_heartbeat()
     server.freeze()
-    assert daemon.wait(40) == 1
-    assert "the sound server doesn't answer" in daemon.log
-    daemon.until(lambda: subscriber.states[-1] == "offline", "offline")
+    assert listening.wait(40) == 1
+    assert "the sound server doesn't answer" in listening.log
+    listening.until(lambda: subscriber.states[-1] == "offline", "offline")
     assert reasons(subscriber)[0].startswith("microphone: ")
 
 
@@ -267,11 +271,9 @@ def test_a_rule_for_a_class_that_the_model_lacks_is_a_bad_configuration(start: S
 
 
 def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(
-    start: Start, server: SoundServer, subscriber: Subscriber
+    listening: LiveDaemon, server: SoundServer, subscriber: Subscriber
 ) -> None:
-    server.play_noise()
-    daemon = start()
-    daemon.until_heartbeat()
+    daemon = listening
     good = daemon.config.read_text()
     daemon.config.write_text("device_id: canopy-7\nlat: north\n")
     daemon.reload()
@@ -305,11 +307,9 @@ def test_reload_moves_to_another_name_on_the_broker(
 
 
 def test_a_model_is_replaced_while_listening_and_a_damaged_one_refused(
-    tmp_path: Path, start: Start, server: SoundServer, subscriber: Subscriber
+    tmp_path: Path, listening: LiveDaemon, subscriber: Subscriber
 ) -> None:
-    server.play_noise()
-    daemon = start()
-    daemon.until_heartbeat()
+    daemon = listening
     model, digests = tmp_path / "model.onnx", tmp_path / "model.onnx.sha256"
 
     newer = tmp_path / "newer.onnx"
@@ -341,28 +341,6 @@ def test_a_model_is_replaced_while_listening_and_a_damaged_one_refused(
     assert daemon.stop() == 0
 
 
-def test_the_loss_of_a_microphone_is_no_fault_of_a_new_model(
-    tmp_path: Path, tiny_model: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def plan(second: int) -> None:
-        if second == 10:
-            raise AudioError("microphone: given up")
-
-    monkeypatch.setattr(
-        "rainwatchd.service.daemon.SupervisedMicrophone", lambda *_: PlannedSource(plan)
-    )
-    monkeypatch.setattr(Signals, "install", lambda _: None)
-    config = Config(
-        model=str(tiny_model),
-        state_directory=str(tmp_path / "state"),
-        mqtt=MqttOptions(host="127.0.0.1", port=broker.port),
-    )
-    for _ in range(4):
-        with pytest.raises(AudioError, match="given up"):
-            listen(lambda: config)
-    assert Daemon(lambda: config, config, Signals())._classifier.name == "tiny 1"
-
-
 class PlannedSource:
     """In place of the microphone: for what no device can be told to do."""
 
@@ -376,10 +354,9 @@ class PlannedSource:
         self.recovering = recovering
         self._plan = plan
         self._delivers = delivers
-        self._calls = 0
 
     def open(self) -> None:
-        pass
+        self._calls = 0
 
     def close(self) -> None:
         pass
@@ -393,8 +370,44 @@ class PlannedSource:
         return True
 
 
-def test_a_model_that_turns_out_too_slow_is_rolled_back(
+Planned = Callable[..., Config]
+
+
+@pytest.fixture
+def planned(
     tmp_path: Path, tiny_model: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> Planned:
+    """Put a source in the microphone's place; return a configuration to listen with."""
+
+    def put(source: PlannedSource, model: Path = tiny_model, port: int = broker.port) -> Config:
+        monkeypatch.setattr("rainwatchd.service.daemon.SupervisedMicrophone", lambda *_: source)
+        return Config(
+            model=str(model),
+            device_id="canopy-7",
+            state_directory=str(tmp_path / "state"),
+            mqtt=MqttOptions(host="127.0.0.1", port=port),
+        )
+
+    return put
+
+
+def test_the_loss_of_a_microphone_is_no_fault_of_a_new_model(
+    planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(second: int) -> None:
+        if second == 10:
+            raise AudioError("microphone: given up")
+
+    monkeypatch.setattr(Signals, "install", lambda _: None)
+    config = planned(PlannedSource(plan))
+    for _ in range(4):
+        with pytest.raises(AudioError, match="given up"):
+            listen(lambda: config)
+    assert Daemon(lambda: config, config, Signals())._classifier.name == "tiny 1"
+
+
+def test_a_model_that_turns_out_too_slow_is_rolled_back(
+    tmp_path: Path, tiny_model: Path, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(tiny_model.read_bytes())
@@ -410,15 +423,7 @@ def test_a_model_that_turns_out_too_slow_is_rolled_back(
             monkeypatch.setattr(Meter, "real_time_factor", lambda *_: 1.5)
         signals.stop = second == 140
 
-    monkeypatch.setattr(
-        "rainwatchd.service.daemon.SupervisedMicrophone", lambda *_: PlannedSource(plan)
-    )
-    config = Config(
-        model=str(model),
-        device_id="canopy-7",
-        state_directory=str(tmp_path / "state"),
-        mqtt=MqttOptions(host="127.0.0.1", port=broker.port),
-    )
+    config = planned(PlannedSource(plan), model)
     daemon = Daemon(lambda: config, config, signals)
     daemon._board.listen(lambda status: served.append(f"{status.model} {status.reasons}"))
     assert daemon.run() is None
@@ -437,7 +442,7 @@ def test_a_model_that_turns_out_too_slow_is_rolled_back(
 )
 def test_the_watchdog_is_fed_by_windows_and_by_a_recovery_and_by_nothing_else(
     tmp_path: Path,
-    tiny_model: Path,
+    planned: Planned,
     monkeypatch: pytest.MonkeyPatch,
     recovering: bool,
     delivers: bool,
@@ -449,13 +454,11 @@ def test_the_watchdog_is_fed_by_windows_and_by_a_recovery_and_by_nothing_else(
         signals.stop = second == 20
 
     source = PlannedSource(plan, recovering=recovering, delivers=delivers)
-    mqtt = MqttOptions(host="127.0.0.1", port=free_port())
-    config = Config(model=str(tiny_model), state_directory=str(tmp_path), mqtt=mqtt)
+    config = planned(source, port=free_port())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        monkeypatch.setattr("rainwatchd.service.daemon.SupervisedMicrophone", lambda *_: source)
         received: list[bytes] = []
         notify = SystemdNotify._send
 
