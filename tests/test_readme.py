@@ -19,19 +19,28 @@ from tests.detections import detection
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+MESSAGES = (ROOT / "rainwatchd/alerts/README.md").read_text()
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "rainwatchd/alerts/README.md",
+    "rainwatchd/replay/README.md",
+    "training/README.md",
+    "tests/benchmarks/README.md",
+)
 
 __all__ = ["broker"]
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def block(page: str, language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", page, re.DOTALL)
     assert found
     return found[1]
 
 
 def test_the_subscriber_prints_an_alert(tmp_path: Path, broker: Broker) -> None:
     address = f'"127.0.0.1", {broker.port}'
-    script = block("python").replace('"broker.example.org"', address)
+    script = block(MESSAGES, "python").replace('"broker.example.org"', address)
     assert address in script
     output = tmp_path / "output"
     with output.open("w") as out:
@@ -56,30 +65,40 @@ def test_the_subscriber_prints_an_alert(tmp_path: Path, broker: Broker) -> None:
 
 def test_the_configuration_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "rainwatchd.yaml"
-    path.write_text(block("yaml"))
+    path.write_text(block(README, "yaml"))
     assert config.load(path).mqtt.host == "broker.example.org"
 
 
 def test_every_field_of_a_detection_is_explained() -> None:
-    table = README[README.index("| field of a detection") :].split("\n\n")[0]
+    table = MESSAGES[MESSAGES.index("| field of a detection") :].split("\n\n")[0]
     explained = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()))
     assert explained == list(Detection.__struct_encode_fields__)
 
 
-def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_exists(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     known |= {f"--{key}" for key in config.defaults()}
-    lines = [line for line in README.splitlines() if "rainwatchd " in line]
+    lines = [line for line in (ROOT / page).read_text().splitlines() if "rainwatchd --" in line]
     used = {option for line in lines for option in re.findall(r"(?<=\s)--[\w.-]+", line)}
-    assert used
+    assert used or page != "README.md"
     assert used <= known
 
 
-def test_every_file_and_make_target_exists() -> None:
-    for path in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
+    for path in links:
+        assert path.startswith("https://") or (ROOT / page).parent.joinpath(path).exists(), path
+
+
+def test_the_first_page_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_make_target_exists() -> None:
     targets = set(re.findall(r"^([\w ]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     known = {name for names in targets for name in names.split()}
     used = set(re.findall(r"^(?:sudo )?make ([a-z]+)", README, re.MULTILINE))
