@@ -68,6 +68,11 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     training_data: dict[str, str | int | float]
     metrics: dict[str, float]
     self_test: SelfTest | None = None
+    clip_thresholds: dict[str, float] = {}
+    """Mean score from which a short recording as a whole is judged to be of a label."""
+    recall_by_threshold: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    """What a raised on-threshold costs: label -> signal-to-noise ratio in dB (``"+10"``) ->
+    (on-threshold, share of the events found), thresholds rising."""
 
     @property
     def mel(self) -> MelSpec:
@@ -120,6 +125,13 @@ def _check(spec: ModelSpec) -> None:
     for field in ("window_s", "step_s"):
         if spec.mel.frames_in(getattr(spec, field)) < 1:
             raise _refusal(field, getattr(spec, field), "at least one hop_length")
+    for field in ("clip_thresholds", "recall_by_threshold"):
+        for label in getattr(spec, field):
+            if label not in spec.labels:
+                raise _refusal(field, label, f"the labels {', '.join(spec.labels)}")
+    for label, threshold in spec.clip_thresholds.items():
+        if not 0 < threshold < 1:
+            raise _refusal(f"clip_thresholds.{label}", threshold, "above 0, below 1")
     for label, rule in spec.decision.items():
         if label not in spec.labels:
             raise _refusal("decision", label, f"the labels {', '.join(spec.labels)}")

@@ -30,6 +30,16 @@ def test_other_metadata_may_stand_beside(tmp_path: Path) -> None:
     assert read_model(path).spec == SPEC
 
 
+def test_measured_curves_come_back_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    model = tiny_graph()
+    curves = {"chainsaw": {"+10": [(0.2, 1.0), (0.4, 0.9)], "-5": [(0.2, 0.8), (0.4, 0.5)]}}
+    spec = msgspec.structs.replace(SPEC, recall_by_threshold=curves)
+    model.metadata_props[0].value = encode(spec)
+    path.write_bytes(model.SerializeToString())
+    assert read_model(path).spec == spec
+
+
 @pytest.mark.parametrize("length", [0, 1, 100, 2000, -1])
 def test_a_file_cut_short_is_refused(tiny_model: Path, tmp_path: Path, length: int) -> None:
     path = tmp_path / "m.onnx"
@@ -63,6 +73,9 @@ def test_a_model_without_metadata_is_told_how_to_be_made(tmp_path: Path) -> None
         ({"fmax_hz": 9000.0}, "fmax_hz"),
         ({"step_s": 9.0}, "step_s"),
         ({"step_s": 0.06, "hop_length": 2048, "n_fft": 2048}, "step_s"),
+        ({"clip_thresholds": {"gunshot": 0.5}}, "clip_thresholds"),
+        ({"clip_thresholds": {"chainsaw": 1.0}}, r"clip_thresholds\.chainsaw"),
+        ({"recall_by_threshold": {"gunshot": {}}}, "recall_by_threshold"),
     ],
 )
 def test_what_cannot_be_honoured_is_named(
