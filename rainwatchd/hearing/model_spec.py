@@ -125,16 +125,8 @@ def _check(spec: ModelSpec) -> None:
     for field in ("window_s", "step_s"):
         if spec.mel.frames_in(getattr(spec, field)) < 1:
             raise _refusal(field, getattr(spec, field), "at least one hop_length")
-    for field in ("clip_thresholds", "recall_by_threshold"):
-        for label in getattr(spec, field):
-            if label not in spec.labels:
-                raise _refusal(field, label, f"the labels {', '.join(spec.labels)}")
-    for label, threshold in spec.clip_thresholds.items():
-        if not 0 < threshold < 1:
-            raise _refusal(f"clip_thresholds.{label}", threshold, "above 0, below 1")
+    _check_labels(spec)
     for label, rule in spec.decision.items():
-        if label not in spec.labels:
-            raise _refusal("decision", label, f"the labels {', '.join(spec.labels)}")
         values = msgspec.structs.asdict(rule)
         for key in (key for key in values if key.endswith("_s")):
             if not 0 <= values[key] <= 3600:
@@ -144,6 +136,16 @@ def _check(spec: ModelSpec) -> None:
         if not 0 < rule.off_threshold <= rule.on_threshold:
             allowed = "above 0, at most on_threshold"
             raise _refusal(f"decision.{label}.off_threshold", rule.off_threshold, allowed)
+
+
+def _check_labels(spec: ModelSpec) -> None:
+    for field in ("decision", "clip_thresholds", "recall_by_threshold"):
+        for label in getattr(spec, field):
+            if label not in spec.labels:
+                raise _refusal(field, label, f"the labels {', '.join(spec.labels)}")
+    for label, threshold in spec.clip_thresholds.items():
+        if not 0 < threshold < 1:
+            raise _refusal(f"clip_thresholds.{label}", threshold, "above 0, below 1")
 
 
 def _refusal(field: str, value: object, allowed: str) -> ModelError:
