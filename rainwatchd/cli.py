@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(words)
     except ConfigError as error:
-        return _fail(error, EXIT_CONFIG)
+        for mistake in error.mistakes:
+            _fail(mistake, EXIT_CONFIG)
+        return EXIT_CONFIG
     except RainwatchError as error:
         return _fail(error, EXIT_FAILURE)
     except BrokenPipeError:
@@ -62,8 +64,12 @@ def _run(words: Sequence[str]) -> int:
     if words and words[0] in SUBCOMMANDS:
         return _subcommand(words[0], words[1:])
     parser = _parser()
+    settings: dict[str, str] = {}
     args, others = parser.parse_known_args(words)
-    settings = _settings(others, parser)
+    if others:
+        from rainwatchd.config.arguments import read_keys
+
+        args, settings = read_keys(parser, words)
     if args.version:
         return _version(args.model)
     from rainwatchd.config.options import load
@@ -199,26 +205,6 @@ def _picture(spec: ModelSpec, rules: Mapping[str, DecisionRule], path: Path) -> 
     return Picture(spec, rules, path)
 
 
-def _settings(others: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, str]:
-    """Read ``--key value`` and ``--key=value`` for every key of the configuration file."""
-    if not others:
-        return {}
-    from rainwatchd.config.options import defaults
-
-    known = defaults()
-    settings: dict[str, str] = {}
-    rest = list(others)
-    while rest:
-        option, given, value = rest.pop(0).partition("=")
-        key = option.removeprefix("--")
-        if key == option or not (key in known or key.startswith("decision.")):
-            parser.error(f"unknown argument {option!r}; --help says what there is")
-        if not given and not rest:
-            parser.error(f"{option} needs a value")
-        settings[key] = value if given else rest.pop(0)
-    return settings
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
@@ -235,14 +221,27 @@ def _count(text: str) -> int:
     return number
 
 
+class _HelpConfig(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from rainwatchd.config.arguments import print_keys
+
+        print_keys()
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rainwatchd",
+        usage="%(prog)s [--config FILE] [--KEY VALUE ...] [--file PATH ...] [options]",
         allow_abbrev=False,
         description="Hears chainsaws, engines and storms in rainforest audio.",
         epilog="Every key of the configuration file is an option too, with a dot below a "
-        "section: --step_s 0.5 --audio.channel 2. Exit status: 0 all is well, 1 something "
-        "failed (of a replay: any recording), 2 wrong usage, 78 wrong configuration.",
+        "section: --step_s 0.5 --audio.channel 2; --help-config lists them. Exit status: 0 all is "
+        "well, 1 something failed (of a replay: any recording), 2 wrong usage, 78 wrong "
+        "configuration.",
+    )
+    parser.add_argument(
+        "--help-config", action=_HelpConfig, nargs=0, help="list the configuration's keys and exit"
     )
     parser.add_argument("--version", action="store_true", help="print program and model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file")

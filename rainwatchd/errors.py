@@ -13,7 +13,12 @@ class RainwatchError(Exception):
 
 
 class ConfigError(RainwatchError):
-    """The configuration cannot be used; exit status 78."""
+    """The configuration cannot be used; exit status 78. Brings all that is wrong with it."""
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
+        """One line each."""
 
 
 class ModelError(RainwatchError):

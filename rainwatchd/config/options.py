@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import msgspec
 import yaml
@@ -14,14 +15,21 @@ from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.alerts.outbox import OutboxOptions
 from rainwatchd.audio.options import AudioOptions
 from rainwatchd.clips.clips import ClipOptions
-from rainwatchd.config import lines as config_lines
+from rainwatchd.config.inspection import Inspection, Mistake, fits, is_section, nearest
+from rainwatchd.config.lines import Document, dotted, shortened
+from rainwatchd.config.lines import Path as KeyPath
+from rainwatchd.config.reading import parse
 from rainwatchd.decision.events import DeviceId
-from rainwatchd.errors import ConfigError
-from rainwatchd.hearing.model_file import PACKAGED
+from rainwatchd.errors import ConfigError, ModelError
+from rainwatchd.hearing.model_file import PACKAGED, read_model
 from rainwatchd.hearing.model_spec import DecisionRule, ModelSpec
 
 DEFAULT_PATH = Path("/etc/rainwatchd/rainwatchd.yaml")
 """Read when no ``--config`` is given and it exists."""
+
+THRESHOLD_RANGE = "a number above 0 and below 1"
+SPAN_RANGE = "seconds from 0 to 3600"
+"""What a model's rule may be changed to, by the ending of the key: ``_threshold`` or ``_s``."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,19 +50,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def rules(self, spec: ModelSpec) -> dict[str, DecisionRule]:
         """Return the model's rules with what the file says about them; one a label that alerts."""
-        unknown = [label for label in self.decision if label not in spec.decision]
-        if unknown:
-            raise ConfigError(
-                f"decision.{unknown[0]}: the model {spec.name} has no such alert; allowed: "
-                f"{', '.join(spec.decision)}"
-            )
         rules = {label: self.rule(label, rule) for label, rule in spec.decision.items()}
-        for label, rule in rules.items():
-            if rule.off_threshold > rule.on_threshold:
-                raise ConfigError(
-                    f"decision.{label}.off_threshold is {rule.off_threshold:g}, above "
-                    f"on_threshold, {rule.on_threshold:g}; set both, off_threshold the lower"
-                )
+        mistakes = [*_misnamed(self.decision, spec), *_crossed(self.decision, rules)]
+        if mistakes:
+            raise ConfigError(*(problem for _, problem in mistakes))
         return rules
 
     def rule(self, label: str, rule: DecisionRule) -> DecisionRule:
@@ -82,92 +81,137 @@ def load(path: Path | None, settings: Mapping[str, str] | None = None) -> Config
     Raises:
         ConfigError: Names file, line, key, value and what is allowed.
     """
-    document = config_lines.Document("the defaults")
+    document = Document("the defaults")
     if path is not None or DEFAULT_PATH.exists():
         path = path or DEFAULT_PATH
         try:
-            text = path.read_bytes()
+            content = path.read_bytes()
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}; name the file by --config") from error
-        document = config_lines.parse(text, str(path))
-    for key, value in (settings or {}).items():
-        document.put(key.split("."), _scalar(key, value), f"--{key}")
+        document = parse(content, str(path))
+    for key, text in (settings or {}).items():
+        document.put(key.split("."), _scalar(key, text), f"--{key}", text)
     return _decode(document)
 
 
-def defaults() -> dict[str, Any]:
-    """Every key by its dotted name, with its default; sections are spread out."""
+def keys() -> dict[str, msgspec.structs.FieldInfo]:
+    """Every key by its dotted name; sections are spread out."""
     return dict(_spread(Config, ()))
 
 
-def _spread(section: type[msgspec.Struct], above: tuple[str, ...]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def defaults() -> dict[str, Any]:
+    """Every key by its dotted name, with its default."""
+    return {
+        key: field.default
+        if field.default_factory is msgspec.NODEFAULT
+        else field.default_factory()
+        for key, field in keys().items()
+    }
+
+
+def _spread(
+    section: type[msgspec.Struct], above: tuple[str, ...]
+) -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
     for field in msgspec.structs.fields(section):
         path = (*above, field.encode_name)
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            found += _spread(field.type, path)
+        if is_section(field.type):
+            yield from _spread(field.type, path)
         else:
-            default = field.default
-            if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
-                default = field.default_factory()
-            found.append((".".join(path), default))
-    return found
+            yield ".".join(path), field
 
 
 def _scalar(key: str, text: str) -> Any:
+    """Read a value as the file would, but take as text what can be nothing else."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--{key}: {text!r} isn't a value; quote it") from error
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        if key in keys() and fits(text, keys()[key].type):
+            return text
+        raise ConfigError(f"--{key}: {shortened(repr(text))} isn't a value; quote it") from error
+    kind = keys()[key].type if key in keys() else object
+    return text if not fits(value, kind) and fits(text, kind) else value
 
 
-def _decode(document: config_lines.Document) -> Config:
-    hints = get_type_hints(Config)
-    for key in [key for key, value in document.values.items() if value is None]:
+def _decode(document: Document) -> Config:
+    """Check every value, then convert them; raise `ConfigError` with all mistakes."""
+    for field in msgspec.structs.fields(Config):
         # A section whose keys are all commented out.
-        if isinstance(hints.get(key), type) and issubclass(hints[key], msgspec.Struct):
-            document.values[key] = {}
-    decision = document.values.get("decision")
-    if isinstance(decision, dict):
-        _check_decision(decision, document)
+        if is_section(field.type) and document.values.get(field.encode_name, 0) is None:
+            document.values[field.encode_name] = {}
+    inspection = Inspection(document, Config)
+    mistakes = [*document.mistakes, *inspection.mistakes(document.values, Config, ())]
+    decision, spec = document.values.get("decision"), None
+    if decision and isinstance(decision, dict):
+        spec = _spec(document.values.get("model"))
+        mistakes += _mistaken_rules(decision, inspection)
+        mistakes += inspection.placed(_misnamed(decision, spec) if spec else ())
+    if not mistakes:
+        config = msgspec.convert(document.values, Config)
+        if spec is None:
+            return config
+        rules = {label: config.rule(label, rule) for label, rule in spec.decision.items()}
+        mistakes += inspection.placed(_crossed(config.decision, rules))
+    if mistakes:
+        raise ConfigError(*sorted(mistakes, key=document.line))
+    return config
+
+
+def _spec(model: object) -> ModelSpec | None:
+    """Read what the model says about itself, only where the file changes its rules."""
     try:
-        return msgspec.convert(document.values, Config)
-    except msgspec.ValidationError as error:
-        raise config_lines.explain(error, document, Config) from error
+        return read_model(Path(model) if isinstance(model, str) else PACKAGED).spec
+    except (ModelError, ValueError):
+        # Told by whoever needs the model; the daemon has another to go on with.
+        return None
+
+
+def _misnamed(decision: Mapping[str, Any], spec: ModelSpec) -> Iterator[Mistake]:
+    for label in decision:
+        if label not in spec.decision:
+            near = nearest(label, spec.decision)
+            guess = f"did you mean {near}? Allowed" if near else "allowed"
+            names = ", ".join(spec.decision)
+            path = ("decision", label)
+            yield path, f"{dotted(path)}: {spec.name} has no such alert; {guess}: {names}"
+
+
+def _crossed(
+    decision: Mapping[str, Mapping[str, Any]], rules: Mapping[str, DecisionRule]
+) -> Iterator[Mistake]:
+    for label, rule in rules.items():
+        if rule.off_threshold > rule.on_threshold:
+            given = "off" if "off_threshold" in decision.get(label, {}) else "on"
+            yield (
+                ("decision", label, f"{given}_threshold"),
+                f"decision.{label}.off_threshold is {rule.off_threshold:g}, above on_threshold, "
+                f"{rule.on_threshold:g}; set both, off_threshold the lower",
+            )
 
 
 def _changed(rule: DecisionRule, changes: Mapping[str, Any]) -> DecisionRule:
     return msgspec.convert(msgspec.structs.asdict(rule) | dict(changes), DecisionRule)
 
 
-def _check_decision(decision: dict[str, Any], document: config_lines.Document) -> None:
-    """Check the classes' sections one by one: msgspec doesn't name a dictionary's keys."""
+def _mistaken_rules(decision: dict[str, Any], inspection: Inspection) -> Iterator[str]:
+    """Check the classes' sections one by one: their names are the model's, not this module's."""
     for label, changes in decision.items():
+        path = ("decision", label)
         if changes is None:
             decision[label] = {}
-        elif isinstance(changes, dict):
-            _check_rule(label, changes, document)
+        elif not isinstance(changes, dict):
+            yield inspection.wrong(path, changes, "a section of keys with values")
         else:
-            problem = f"decision.{label} is {changes!r}; allowed: a section of keys with values"
-            raise document.error(("decision", label), problem)
+            yield from inspection.mistakes(changes, DecisionRule, path)
+            yield from _out_of_range(changes, path, inspection)
 
 
-def _check_rule(label: str, changes: Mapping[str, Any], document: config_lines.Document) -> None:
-    try:
-        _changed(DecisionRule(), changes)
-    except msgspec.ValidationError as error:
-        raise config_lines.explain(
-            error, document, DecisionRule, ("decision", str(label))
-        ) from error
+def _out_of_range(
+    changes: Mapping[str, Any], path: KeyPath, inspection: Inspection
+) -> Iterator[str]:
     for key, value in changes.items():
-        if isinstance(value, str):
+        if isinstance(value, str | bool) or not fits(value, float) or not math.isfinite(value):
             continue
         if key.endswith("_threshold") and not 0 < value < 1:
-            allowed = "a number above 0 and below 1"
+            yield inspection.wrong((*path, key), value, THRESHOLD_RANGE)
         elif key.endswith("_s") and not 0 <= value <= 3600:
-            allowed = "seconds from 0 to 3600"
-        else:
-            continue
-        raise document.error(
-            ("decision", label, key), f"decision.{label}.{key} is {value}; allowed: {allowed}"
-        )
+            yield inspection.wrong((*path, key), value, SPAN_RANGE)
