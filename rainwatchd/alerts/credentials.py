@@ -28,6 +28,17 @@ def read_credentials(user: str | None, password_file: str | None) -> Credentials
     return Credentials(user or _systemd_credential("mqtt-user"), password)
 
 
+def no_password(user: str) -> str:
+    """Say where a password for `user` was looked for, none having been found."""
+    started = "CREDENTIALS_DIRECTORY" in os.environ
+    credential = (
+        "systemd handed over no credential mqtt-password"
+        if started
+        else "systemd, which would hand over the credential mqtt-password, didn't start this"
+    )
+    return f"mqtt.user is {user}, without a password: mqtt.password_file is null, and {credential}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host` is this machine by its very name, so that nothing can listen in between."""
     try:

@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from rainwatchd.alerts.credentials import is_loopback, read_credentials
+from rainwatchd.alerts.credentials import is_loopback, no_password, read_credentials
 from rainwatchd.errors import ConfigError, RainwatchError
 
 CONNECT_TIMEOUT_S = 15.0
@@ -111,6 +111,7 @@ class Session:
         self._options = options
         self._where = "broker {}:{}".format(*options.address)
         self._ended: str | None = None
+        self._hint = "check mqtt.user, its password and the broker's log"
         self._deadline_s = 0.0
         client = Client(CallbackAPIVersion.VERSION2, f"rainwatchd-{device_id}", protocol=MQTTv5)
         client.will_set(will[0], will[1], qos=1, retain=True)
@@ -132,6 +133,9 @@ class Session:
             if credentials.password is not None and options.exposes_password:
                 raise MqttError(_PLAINTEXT.format(host=options.host))
             self._client.username_pw_set(credentials.user, credentials.password)
+            if credentials.user and credentials.password is None:
+                # Some brokers take a user alone; only a refusal shows that this one doesn't.
+                self._hint = no_password(credentials.user)
             if options.tls:
                 self._client.tls_set_context(self._tls_context())
             self._deadline_s = time.monotonic() + 2 * CONNECT_TIMEOUT_S
@@ -210,7 +214,7 @@ class Session:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._ended = f"{reason}; check mqtt.user, its password and the broker's log"
+            self._ended = f"{reason}; {self._hint}"
             return
         self.connected = True
         self.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)

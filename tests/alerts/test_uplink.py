@@ -230,6 +230,24 @@ def test_password(tmp_path: Path) -> None:
             assert canopy.trouble is None
 
 
+def test_a_user_without_a_password_is_told_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broker").mkdir()
+    users = tmp_path / "broker" / "users"
+    without = "mqtt.user is ranger, without a password: mqtt.password_file is null, and "
+    with running(tmp_path / "broker", f"password_file {password_file(users)}") as broker:
+        monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        with device(tmp_path, port=broker.port, user="ranger") as canopy:
+            said = canopy.await_trouble("Not authorized")
+            unmanaged = "systemd, which would hand over the credential mqtt-password, didn't start"
+            assert f"; {without}{unmanaged} this" in said
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+        with device(tmp_path, port=broker.port, user="ranger") as canopy:
+            said = canopy.await_trouble("Not authorized")
+            assert said.endswith(f"{without}systemd handed over no credential mqtt-password")
+
+
 def test_password_as_a_systemd_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broker").mkdir()
     users = tmp_path / "broker" / "users"
