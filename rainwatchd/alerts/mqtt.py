@@ -137,14 +137,14 @@ class Session:
                 # Some brokers take a user alone; only a refusal shows that this one doesn't.
                 self._hint = no_password(credentials.user)
             if options.tls:
-                self._client.tls_set_context(self._tls_context())
+                self._client.tls_set_context(tls_context(options))
             self._deadline_s = time.monotonic() + 2 * CONNECT_TIMEOUT_S
             self._client.connect_async(*options.address, keepalive=options.keepalive_s)
             self._client.reconnect()
         except ConfigError as error:
             raise MqttError(str(error)) from error
         except (OSError, ValueError) as error:
-            raise MqttError(f"{self._where}: {_explain(error)}") from error
+            raise MqttError(f"{self._where}: {explained(error)}") from error
         self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
 
     def poll(self, wake_fd: int, timeout_s: float) -> None:
@@ -190,21 +190,6 @@ class Session:
         if connection is not None:
             connection.close()
 
-    def _tls_context(self) -> ssl.SSLContext:
-        """Read the certificates anew, so that renewed ones need no restart."""
-        options = self._options
-        try:
-            context = ssl.create_default_context(cafile=options.tls_ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise MqttError(f"mqtt.tls_ca_file {options.tls_ca_file}: {error}") from error
-        if options.tls_cert_file:
-            try:
-                context.load_cert_chain(options.tls_cert_file, options.tls_key_file)
-            except (OSError, ssl.SSLError) as error:
-                files = " and ".join(filter(None, (options.tls_cert_file, options.tls_key_file)))
-                raise MqttError(f"mqtt.tls_cert_file {files}: {error}") from error
-        return context
-
     def _on_connect(
         self,
         client: Client,
@@ -239,7 +224,22 @@ class Session:
         self.connected = False
 
 
-def _explain(error: OSError | ValueError) -> str:
+def tls_context(options: MqttOptions) -> ssl.SSLContext:
+    """Read the certificates anew, so that renewed ones need no restart; raise `MqttError`."""
+    try:
+        context = ssl.create_default_context(cafile=options.tls_ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise MqttError(f"mqtt.tls_ca_file {options.tls_ca_file}: {error}") from error
+    if options.tls_cert_file:
+        try:
+            context.load_cert_chain(options.tls_cert_file, options.tls_key_file)
+        except (OSError, ssl.SSLError) as error:
+            files = " and ".join(filter(None, (options.tls_cert_file, options.tls_key_file)))
+            raise MqttError(f"mqtt.tls_cert_file {files}: {error}") from error
+    return context
+
+
+def explained(error: OSError | ValueError) -> str:
     """Say in a line what a failed connection means and where to look."""
     match error:
         case ssl.SSLCertVerificationError(verify_code=code, verify_message=message):
