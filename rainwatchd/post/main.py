@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if argv is None else list(argv))
     except ConfigError as error:
-        return _fail(error, EXIT_CONFIG)
+        for mistake in error.mistakes:
+            _fail(mistake, EXIT_CONFIG)
+        return EXIT_CONFIG
     except RainwatchError as error:
         return _fail(error, EXIT_FAILURE)
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,10 @@ import yaml
 
 from rainwatchd.alerts.credentials import is_loopback
 from rainwatchd.alerts.mqtt import MqttOptions
-from rainwatchd.config import lines
+from rainwatchd.config.inspection import Inspection, fits, is_section
+from rainwatchd.config.lines import Document
+from rainwatchd.config.reading import parse
+from rainwatchd.decision.events import DeviceId
 from rainwatchd.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/rainwatchd/rainwatch-post.yaml")
@@ -121,7 +123,7 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class PostConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be set. ``configs/rainwatch-post.yaml`` documents each key."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")] | None = None
+    name: DeviceId | None = None
     state_directory: str = "/var/lib/rainwatch-post"
     silent_after_s: Annotated[float, msgspec.Meta(ge=10, le=864_000)] = 300.0
     listen: ListenOptions = ListenOptions()
@@ -146,36 +148,48 @@ def load(path: Path | None, settings: Mapping[str, str] | None = None) -> PostCo
     Raises:
         ConfigError: Names file, line, key, value and what is allowed.
     """
-    document = lines.Document("the defaults")
+    document = Document("the defaults")
     if path is not None or DEFAULT_PATH.exists():
         path = path or DEFAULT_PATH
         try:
-            text = path.read_bytes()
+            content = path.read_bytes()
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}; name the file by --config") from error
-        document = lines.parse(text, str(path))
-    for key, setting in (settings or {}).items():
-        document.put(key.split("."), _scalar(key, setting), f"--{key}")
-    for key in [key for key, value in document.values.items() if value is None]:
-        if key in _SECTIONS:
-            # A section whose keys are all commented out.
-            document.values[key] = {}
-    try:
-        return msgspec.convert(document.values, PostConfig)
-    except msgspec.ValidationError as error:
-        raise lines.explain(error, document, PostConfig) from error
+        document = parse(content, str(path))
+    for key, text in (settings or {}).items():
+        document.put(key.split("."), _scalar(key, text), f"--{key}", text)
+    return _decode(document)
 
 
-_SECTIONS = {"listen", "mqtt", "storage", "map", "positions"}
-
-
-def quoted(path: Path) -> str:
-    """Write a path as a setting: YAML would read some as something else."""
-    return json.dumps(str(path))
+def _decode(document: Document) -> PostConfig:
+    """Check every value, then convert them; raise `ConfigError` with all mistakes."""
+    values = document.values
+    for field in msgspec.structs.fields(PostConfig):
+        # A section whose keys are all commented out.
+        holds_keys = is_section(field.type) or field.encode_name == "positions"
+        if holds_keys and values.get(field.encode_name, 0) is None:
+            values[field.encode_name] = {}
+    inspection = Inspection(document, PostConfig)
+    mistakes = [*document.mistakes, *inspection.mistakes(values, PostConfig, ())]
+    positions = values.get("positions")
+    for name, position in positions.items() if isinstance(positions, dict) else ():
+        path = ("positions", name)
+        found = (
+            list(inspection.mistakes(position, Position, path))
+            if isinstance(position, dict)
+            else []
+        )
+        if not found and not fits(position, Position):
+            found = [inspection.wrong(path, position, "a section with the keys lat, lon")]
+        mistakes += found
+    if mistakes:
+        raise ConfigError(*sorted(dict.fromkeys(mistakes), key=document.line))
+    return msgspec.convert(values, PostConfig)
 
 
 def _scalar(key: str, text: str) -> Any:
+    """Read a value as the file would, but leave as text what isn't YAML."""
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--{key}: {text!r} isn't a value; quote it") from error
+    except (yaml.YAMLError, ValueError):
+        return text
