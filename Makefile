@@ -1,4 +1,5 @@
 # make demo    replay real recordings with the shipped model
+# make post-demo PORT=8080   the ranger's page, a broker, and three simulated devices
 # make test    lint, types, tests, and a small training from recording to detection
 # make bench   measure, side by side with other ways to do the same
 # make torture SECONDS=300 SEED=1   random faults and malformed input
@@ -10,6 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 SHARED ?= ../shared
 SECONDS ?= 300
 SEED ?= 1
+PORT ?= 8080
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +26,7 @@ export ORT_DISABLE_TELEMETRY = 1
 export TF_CPP_MIN_LOG_LEVEL = 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit bench model torture install uninstall clean
+.PHONY: help demo post-demo test lint types unit bench model torture install uninstall clean
 .DELETE_ON_ERROR:
 
 help:
@@ -39,9 +41,14 @@ $(VENV)/runtime.stamp: $(VENV)/pyvenv.cfg $(SETTINGS)
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
+$(VENV)/post.stamp: $(VENV)/runtime.stamp .ci/system-packages
+	@.ci/system-packages $(PYTHON) libportaudio2 mosquitto
+	$(PIP_INSTALL) --editable '.[post]'
+	@touch $@
+
 $(VENV)/test.stamp: $(VENV)/runtime.stamp .ci/system-packages
 	@.ci/system-packages $(PYTHON) $(TEST_PACKAGES)
-	$(PIP_INSTALL) --editable '.[plot,training,dev]'
+	$(PIP_INSTALL) --editable '.[plot,post,training,dev]'
 	@touch $@
 
 demo: $(VENV)/runtime.stamp
@@ -52,6 +59,10 @@ DEMO_RECORDINGS := $(addprefix tests/recordings/, \
 	chainsaw/esc10_freesound-19898.ogg \
 	engine/ibm_max_car_engine.ogg \
 	storm/relaxing_sounds_thunder_storm.ogg)
+
+# Nothing of it leaves this machine, and nothing of it stays.
+post-demo: $(VENV)/post.stamp
+	$(BIN)/python -m tests.post.demo --port $(PORT)
 
 test: lint types unit
 
