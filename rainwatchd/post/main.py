@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rainwatchd import __version__
 from rainwatchd.errors import ConfigError, RainwatchError
-from rainwatchd.post.accounts import Accounts
-from rainwatchd.post.options import load
+from rainwatchd.post.options import PostConfig, load
+from rainwatchd.post.web.accounts import Accounts
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -48,6 +48,8 @@ def _run(words: Sequence[str]) -> int:
         accounts.remove(args.remove_user)
         print(f"{args.remove_user} may no longer log in")
         return 0
+    if args.check:
+        return _check(config)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -55,6 +57,16 @@ def _run(words: Sequence[str]) -> int:
 
     serve(config)
     return 0
+
+
+def _check(config: PostConfig) -> int:
+    from rainwatchd.post.check import check
+
+    failed = False
+    for finding in check(config):
+        print(finding, flush=True)
+        failed |= not finding.passed
+    return EXIT_FAILURE if failed else 0
 
 
 def _settings(words: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, str]:
@@ -98,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rainwatch-post {__version__}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file")
+    parser.add_argument(
+        "--check", action="store_true", help="try configuration, disk, users, page, map, broker"
+    )
     parser.add_argument(
         "--add-user", metavar="NAME", help="let somebody log in, or change their password"
     )

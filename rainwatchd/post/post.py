@@ -14,15 +14,17 @@ from pathlib import Path
 import uvicorn
 
 from rainwatchd.errors import ConfigError, RainwatchError
-from rainwatchd.post.accounts import Accounts
-from rainwatchd.post.clips import ClipFolder
-from rainwatchd.post.intake import Intake
-from rainwatchd.post.live import Hub
 from rainwatchd.post.options import PostConfig
-from rainwatchd.post.queries import Queries
-from rainwatchd.post.server import Server
-from rainwatchd.post.store import Store
+from rainwatchd.post.records.clips import ClipFolder
+from rainwatchd.post.records.intake import Intake
+from rainwatchd.post.records.queries import Queries
+from rainwatchd.post.records.registry import Registry
+from rainwatchd.post.records.store import Store
+from rainwatchd.post.records.verdicts import Verdicts
 from rainwatchd.post.subscriber import Subscriber
+from rainwatchd.post.web.accounts import Accounts
+from rainwatchd.post.web.live import Hub
+from rainwatchd.post.web.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -67,15 +69,18 @@ def serve(config: PostConfig) -> None:
     check_exposure(config, accounts)
     listener = open_listener(config)
     store = Store(directory)
-    intake = Intake(store)
+    registry = Registry(store)
+    verdicts = Verdicts(store, registry)
+    intake = Intake(store, registry, verdicts)
     clips = ClipFolder(directory / "clips", config.storage, store, intake)
     queries = Queries(store, config.positions, config.silent_after_s)
     hub = Hub(store, queries)
-    subscriber = Subscriber(config, store, intake, clips, hub)
+    subscriber = Subscriber(config, store, intake=intake, verdicts=verdicts, clips=clips, hub=hub)
     server = Server(
         config,
         store,
-        intake=intake,
+        registry=registry,
+        verdicts=verdicts,
         queries=queries,
         clips=clips,
         accounts=accounts,

@@ -39,7 +39,9 @@ _GATHER_S = 0.02
 class PostSession:
     """One connection, from TCP to its end; for a single thread. Raises `MqttError` at its end."""
 
-    def __init__(self, options: MqttOptions, client_id: str, topic: str) -> None:
+    def __init__(
+        self, options: MqttOptions, client_id: str, topic: str, session_s: int = SESSION_S
+    ) -> None:
         self.ready = False
         """Whether the broker has granted the subscription."""
         self.acknowledged: list[tuple[int, str | None]] = []
@@ -47,6 +49,7 @@ class PostSession:
         self._options = options
         self._where = "broker {}:{}".format(*options.address)
         self._topic = topic
+        self._session_s = session_s
         self._ended: str | None = None
         self._deadline_s = 0.0
         self._messages: list[MQTTMessage] = []
@@ -64,7 +67,7 @@ class PostSession:
         """Connect; `ready` turns true in a later `gather`."""
         options = self._options
         wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        wishes.SessionExpiryInterval = SESSION_S
+        wishes.SessionExpiryInterval = self._session_s
         wishes.ReceiveMaximum = MAX_UNACKNOWLEDGED
         wishes.MaximumPacketSize = MAX_PACKET_BYTES
         try:

@@ -20,9 +20,6 @@ import msgspec
 from paho.mqtt.client import MQTTMessage
 
 from rainwatchd.alerts.mqtt import MqttError
-from rainwatchd.post.clips import ClipFolder
-from rainwatchd.post.intake import Intake
-from rainwatchd.post.live import Hub
 from rainwatchd.post.messages import (
     SUBSCRIPTION,
     Clip,
@@ -34,8 +31,12 @@ from rainwatchd.post.messages import (
     text,
 )
 from rainwatchd.post.options import PostConfig
+from rainwatchd.post.records.clips import ClipFolder
+from rainwatchd.post.records.intake import Intake
+from rainwatchd.post.records.store import Store
+from rainwatchd.post.records.verdicts import Verdicts
 from rainwatchd.post.session import MAX_IN_FLIGHT, PostSession
-from rainwatchd.post.store import Store
+from rainwatchd.post.web.live import Hub
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,9 @@ class Subscriber:
         self,
         config: PostConfig,
         store: Store,
+        *,
         intake: Intake,
+        verdicts: Verdicts,
         clips: ClipFolder,
         hub: Hub,
     ) -> None:
@@ -70,6 +73,7 @@ class Subscriber:
         self._config = config
         self._store = store
         self._intake = intake
+        self._verdicts = verdicts
         self._clips = clips
         self._hub = hub
         self._looks: deque[str] = deque(maxlen=_MAX_LOOKS)
@@ -169,7 +173,7 @@ class Subscriber:
                     self._intake.take(db, device_id, said, message.retain)
                 except VoidError as reason:
                     self._refuse(message.topic, reason)
-            self._intake.delivered(db, delivered)
+            self._verdicts.delivered(db, delivered)
 
     def _read(self, message: MQTTMessage) -> tuple[str, Message] | None:
         try:
@@ -207,11 +211,8 @@ class Subscriber:
             session.publish(f"rainwatch/{self._looks.popleft()}/look", b"", qos=0)
         if time.monotonic() < self._held_back_until_s:
             return
-        waiting = self._store.rows(
-            "SELECT * FROM verdicts WHERE NOT delivered ORDER BY id LIMIT ?", (2 * MAX_IN_FLIGHT,)
-        )
         sent = set(self._in_flight.values())
-        for row in waiting:
+        for row in self._verdicts.waiting(2 * MAX_IN_FLIGHT):
             if row["id"] in sent or len(self._in_flight) >= MAX_IN_FLIGHT:
                 continue
             feedback = Feedback(

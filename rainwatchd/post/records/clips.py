@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from rainwatchd.post.intake import Intake
 from rainwatchd.post.messages import EVENT_ID
 from rainwatchd.post.options import StorageOptions
-from rainwatchd.post.store import Store
+from rainwatchd.post.records.intake import Intake
+from rainwatchd.post.records.store import Store
 
 _AT_A_TIME = 50
 

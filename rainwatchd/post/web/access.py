@@ -13,8 +13,8 @@ import msgspec
 from starlette.requests import Request
 
 from rainwatchd.alerts.credentials import is_loopback
-from rainwatchd.post.accounts import COOKIE, Accounts, Role
 from rainwatchd.post.options import ListenOptions
+from rainwatchd.post.web.accounts import COOKIE, Accounts, Role
 
 MAX_BODY_BYTES = 8192
 TRIES = 5

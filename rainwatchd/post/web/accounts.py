@@ -58,6 +58,11 @@ class Accounts:
         """Whether anybody has a password."""
         return bool(self._current())
 
+    @property
+    def names(self) -> list[str]:
+        """Who has a password, and as what: ``ana (ranger)``."""
+        return [f"{user.name} ({user.role})" for user in self._current().values()]
+
     def verify(self, name: str, password: str) -> User | None:
         """Return who logs in, None where name or password is wrong; takes a fifth of a second."""
         user = self._current().get(name, _NOBODY)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,47 +13,39 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rainwatchd import __version__
-from rainwatchd.post.access import Access, Attempts, Refused, Visitor
-from rainwatchd.post.accounts import COOKIE, COOKIE_AGE_S, MAX_PASSWORD, Accounts
-from rainwatchd.post.clips import ClipFolder
-from rainwatchd.post.intake import Intake
-from rainwatchd.post.live import Hub
 from rainwatchd.post.messages import Label, Verdict, text
 from rainwatchd.post.options import PostConfig
-from rainwatchd.post.queries import MAX_PAGE, PAGE, Filter, Json, Queries, QueryError
-from rainwatchd.post.store import Store
+from rainwatchd.post.records import exports
+from rainwatchd.post.records.clips import ClipFolder
+from rainwatchd.post.records.queries import MAX_PAGE, PAGE, Filter, Json, Queries, QueryError
+from rainwatchd.post.records.registry import Registry
+from rainwatchd.post.records.store import Store
+from rainwatchd.post.records.verdicts import Verdicts
 from rainwatchd.post.subscriber import Subscriber
+from rainwatchd.post.web.access import Access, Attempts, Refused, Visitor
+from rainwatchd.post.web.accounts import COOKIE, COOKIE_AGE_S, MAX_PASSWORD, Accounts
+from rainwatchd.post.web.answers import (
+    Guard,
+    converted,
+    download,
+    event_stream,
+    json_answer,
+    map_file,
+    on_bad_query,
+    on_not_found,
+    on_refused,
+)
+from rainwatchd.post.web.live import Hub
 
-PAGE_FOLDER = Path(__file__).parent / "page"
+PAGE_FOLDER = Path(__file__).parents[1] / "page"
 
 LOOK_S = 30.0
 """Between two requests for a spectrum; a device answers each for a minute."""
-
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
-        " frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-"""On every answer: nothing from outside, and nothing of a message is ever taken for a page."""
-
-_PICTURES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-}
 
 
 class _Judgement(
@@ -77,7 +68,8 @@ class Server:
         config: PostConfig,
         store: Store,
         *,
-        intake: Intake,
+        registry: Registry,
+        verdicts: Verdicts,
         queries: Queries,
         clips: ClipFolder,
         accounts: Accounts,
@@ -86,7 +78,8 @@ class Server:
     ) -> None:
         self._config = config
         self._store = store
-        self._intake = intake
+        self._registry = registry
+        self._verdicts = verdicts
         self._queries = queries
         self._clips = clips
         self._accounts = accounts
@@ -109,15 +102,16 @@ class Server:
                 Route("/devices/{device_id}", self._device),
                 Route("/devices/{device_id}/spectrum", self._spectrum),
                 Route("/live", self._live),
-                Route("/map/geojson", self._geojson),
-                Route("/map/picture", self._picture),
+                Route("/export.csv", self._export_csv),
+                Route("/export.zip", self._export_zip),
+                Route("/map/{part}", self._map),
                 Mount("/page", StaticFiles(directory=PAGE_FOLDER, check_dir=False)),
             ],
             middleware=[
-                Middleware(_Guard, self._access),
+                Middleware(Guard, self._access),
                 Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
             ],
-            exception_handlers={Refused: _refused, QueryError: _bad_query, 404: _not_found},
+            exception_handlers={Refused: on_refused, QueryError: on_bad_query, 404: on_not_found},
             lifespan=self._lifespan,
         )
 
@@ -133,7 +127,7 @@ class Server:
         return FileResponse(PAGE_FOLDER / "index.html", headers={"Cache-Control": "no-cache"})
 
     def _about(self, request: Request) -> Response:
-        return _json(self._hello(self._access.visitor(request)))
+        return json_answer(self._hello(self._access.visitor(request)))
 
     def _hello(self, visitor: Visitor) -> Json:
         config = self._config
@@ -141,7 +135,7 @@ class Server:
         return {
             "version": __version__,
             "post": config.identity,
-            "now": text(self._intake.now_ms()),
+            "now": text(self._registry.now_ms()),
             "name": visitor.name,
             "role": visitor.role,
             "passwords": self._access.passwords,
@@ -156,7 +150,7 @@ class Server:
         }
 
     async def _login(self, request: Request) -> Response:
-        asked = _converted(await self._access.body(request), _Login)
+        asked = converted(await self._access.body(request), _Login)
         who = request.client.host if request.client else ""
         # One at a time: each takes 16 MiB and a fifth of a second of a core.
         async with self._one_login:
@@ -168,7 +162,7 @@ class Server:
                 self._attempts.failed(who)
                 raise Refused(401, "wrong name or password")
             self._attempts.succeeded(who)
-        answer = _json(self._hello(Visitor(user.name, user.role)))
+        answer = json_answer(self._hello(Visitor(user.name, user.role)))
         answer.set_cookie(
             COOKIE,
             self._accounts.cookie(user),
@@ -182,7 +176,7 @@ class Server:
     async def _logout(self, request: Request) -> Response:
         await self._access.body(request)
         request.cookies.pop(COOKIE, None)
-        answer = _json(await run_in_threadpool(self._hello, self._access.visitor(request)))
+        answer = json_answer(await run_in_threadpool(self._hello, self._access.visitor(request)))
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
 
@@ -193,20 +187,20 @@ class Server:
         if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= MAX_PAGE:
             raise QueryError(f"limit: allowed are 1 to {MAX_PAGE}")
         events, further = self._queries.events(Filter.read(words), words.get("before"), int(limit))
-        return _json({"events": events, "next": further})
+        return json_answer({"events": events, "next": further})
 
     def _event(self, request: Request) -> Response:
         self._access.need(request, "viewer")
-        return _json(self._found_event(request.path_params["event_id"]))
+        return json_answer(self._found_event(request.path_params["event_id"]))
 
     async def _judge(self, request: Request) -> Response:
         visitor = self._access.need(request, "ranger")
-        said = _converted(await self._access.body(request), _Judgement)
+        said = converted(await self._access.body(request), _Judgement)
         event_id = request.path_params["event_id"]
 
         def judge() -> Json:
             with self._store.writing() as db:
-                if not self._intake.judge(
+                if not self._verdicts.judge(
                     db, event_id, said.verdict, said.label, visitor.name or self._config.identity
                 ):
                     raise Refused(404, "no such event")
@@ -215,7 +209,7 @@ class Server:
         event = await run_in_threadpool(judge)
         self._subscriber.wake()
         self._hub.wake()
-        return _json(event)
+        return json_answer(event)
 
     def _clip(self, request: Request) -> Response:
         self._access.need(request, "viewer")
@@ -233,14 +227,14 @@ class Server:
 
     def _devices(self, request: Request) -> Response:
         self._access.need(request, "viewer")
-        return _json({"devices": self._queries.devices()})
+        return json_answer({"devices": self._queries.devices()})
 
     def _device(self, request: Request) -> Response:
         self._access.need(request, "viewer")
         device = self._queries.device(request.path_params["device_id"])
         if device is None:
             raise Refused(404, "no such device")
-        return _json(device)
+        return json_answer(device)
 
     async def _live(self, request: Request) -> Response:
         visitor = self._access.need(request, "viewer")
@@ -248,7 +242,7 @@ class Server:
         last = request.headers.get("last-event-id", "")
         rev = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
         hello = await run_in_threadpool(self._hello, visitor)
-        return _stream(self._hub.stream(hello, rev))
+        return event_stream(self._hub.stream(hello, rev))
 
     async def _spectrum(self, request: Request) -> Response:
         self._access.need(request, "ranger")
@@ -256,7 +250,7 @@ class Server:
         device_id = request.path_params["device_id"]
         if await run_in_threadpool(self._queries.device, device_id) is None:
             raise Refused(404, "no such device")
-        return _stream(self._looking(device_id))
+        return event_stream(self._looking(device_id))
 
     async def _looking(self, device_id: str) -> AsyncIterator[bytes]:
         async def ask() -> None:
@@ -271,15 +265,24 @@ class Server:
         finally:
             asking.cancel()
 
-    def _geojson(self, request: Request) -> Response:
+    def _export_csv(self, request: Request) -> Response:
         self._access.need(request, "viewer")
-        return _map_file(self._config.map.geojson_file, "application/geo+json")
+        found = exports.events(self._queries, Filter.read(request.query_params))
+        return download(exports.csv_chunks(found), "text/csv; charset=utf-8", "events.csv")
 
-    def _picture(self, request: Request) -> Response:
+    def _export_zip(self, request: Request) -> Response:
         self._access.need(request, "viewer")
-        name = self._config.map.picture_file
-        suffix = Path(name or "").suffix.lower()
-        return _map_file(name, _PICTURES.get(suffix, "application/octet-stream"))
+        found = exports.events(self._queries, Filter.read(request.query_params))
+        chunks = exports.zip_chunks(found, self._clips)
+        return download(chunks, "application/zip", "labelled-clips.zip")
+
+    def _map(self, request: Request) -> Response:
+        self._access.need(request, "viewer")
+        options = self._config.map
+        part = request.path_params["part"]
+        return map_file(
+            {"geojson": options.geojson_file, "picture": options.picture_file}.get(part)
+        )
 
     def _make_way(self) -> None:
         if self._hub.crowded:
@@ -290,74 +293,3 @@ class Server:
         if event is None:
             raise Refused(404, "no such event")
         return event
-
-
-class _Guard:
-    """Puts `HEADERS` on every answer, and turns away what calls this machine by a foreign name."""
-
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app = app
-        self._access = access
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                names = {name.lower() for name, _ in message["headers"]}
-                message["headers"] += [
-                    (name.lower().encode(), value.encode())
-                    for name, value in HEADERS.items()
-                    if name.lower().encode() not in names
-                ]
-                if b"cache-control" not in names:
-                    message["headers"].append((b"cache-control", b"no-store"))
-            await send(message)
-
-        try:
-            self._access.check_host(Request(scope))
-        except Refused as refusal:
-            await _said(refusal.status, refusal.said)(scope, receive, send_guarded)
-            return
-        await self._app(scope, receive, send_guarded)
-
-
-def _json(document: object) -> Response:
-    return Response(msgspec.json.encode(document), media_type="application/json")
-
-
-def _said(status: int, said: str, headers: dict[str, str] | None = None) -> Response:
-    body = msgspec.json.encode({"error": said})
-    return Response(body, status, headers=headers, media_type="application/json")
-
-
-def _stream(chunks: AsyncIterator[bytes]) -> Response:
-    return StreamingResponse(chunks, media_type="text/event-stream")
-
-
-def _map_file(name: str | None, media_type: str) -> Response:
-    if name is None or not Path(name).is_file():
-        raise Refused(404, "the map has no such file")
-    return FileResponse(name, media_type=media_type, headers={"Cache-Control": "no-cache"})
-
-
-def _converted(body: dict[str, Any], wanted: type[Any]) -> Any:
-    try:
-        return msgspec.convert(body, wanted)
-    except msgspec.ValidationError as error:
-        raise Refused(400, str(error)) from error
-
-
-async def _refused(_request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refused)
-    return _said(refusal.status, refusal.said, refusal.headers)
-
-
-async def _bad_query(_request: Request, error: Exception) -> Response:
-    return _said(400, str(error))
-
-
-async def _not_found(_request: Request, _error: Exception) -> Response:
-    return _said(404, "there is nothing here")

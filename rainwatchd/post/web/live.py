@@ -14,8 +14,8 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from rainwatchd.post.messages import Spectrum
-from rainwatchd.post.queries import Json, Queries
-from rainwatchd.post.store import Store
+from rainwatchd.post.records.queries import Json, Queries
+from rainwatchd.post.records.store import Store
 
 PAUSE_S = 0.05
 """Between two looks at the store, however fast it changes."""

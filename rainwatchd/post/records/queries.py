@@ -13,7 +13,7 @@ import msgspec
 from rainwatchd.errors import RainwatchError
 from rainwatchd.post.messages import milliseconds, text
 from rainwatchd.post.options import Position
-from rainwatchd.post.store import Row, Store
+from rainwatchd.post.records.store import Row, Store
 
 PAGE = 50
 MAX_PAGE = 200
