@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import json
 import os
 import sys
@@ -42,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in NUMPY_SETTINGS.items():
         os.environ.setdefault(name, value)
     words = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A letter that the terminal has not costs that letter, not the rest of the output.
+        sys.stdout.reconfigure(errors="replace")
     try:
         return _run(words)
     except ConfigError as error:
@@ -115,7 +119,8 @@ def _version(model: Path | None) -> int:
 
 def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
     from rainwatchd.hearing.model_file import read_model
-    from rainwatchd.replay.batch import Batch, find_recordings
+    from rainwatchd.replay.batch import Batch
+    from rainwatchd.replay.folders import find_recordings
     from rainwatchd.replay.replay import Replay, Scored, replay_id
     from rainwatchd.replay.report import Complaints, JsonLines, Progress, ScoreFile, Sink, Table
 
@@ -214,6 +219,12 @@ def _fail(message: object, status: int) -> int:
     return status
 
 
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("a path is empty; '.' is the folder that you are in")
+    return Path(text)
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -255,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay = parser.add_argument_group("replay")
     replay.add_argument(
-        "--file", nargs="+", type=Path, metavar="PATH", help="recordings, or folders of them"
+        "--file", nargs="+", type=_path, metavar="PATH", help="recordings, or folders of them"
     )
     replay.add_argument("--json", action="store_true", help="one JSON object a line, no table")
     replay.add_argument("--scores", type=Path, metavar="CSV", help="write every window's scores")

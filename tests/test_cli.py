@@ -295,6 +295,44 @@ def test_a_wrong_setting_is_status_78(
     assert len(err.splitlines()) == 1
 
 
+def test_an_empty_path_is_not_the_folder_one_is_in(run: Run) -> None:
+    for paths in ([""], ["x.wav", ""]):
+        status, out, err = run("--file", *paths)
+        assert (status, out) == (2, "")
+        assert "a path is empty" in err
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
+def test_a_terminal_that_lacks_letters_costs_those_letters_only(
+    tiny_model: Path, tmp_path: Path, encoding: str
+) -> None:
+    names = ["żółw é.wav", "森.wav", "z.wav"]
+    for name in names:
+        soundfile.write(tmp_path / name, scene(16000, ("chainsaw", 12.0)), 16000)
+    printed = []
+    for options in ([], ["--json"]):
+        done = subprocess.run(
+            [
+                *command("--model", tiny_model, "--file", tmp_path / "gone森.wav"),
+                tmp_path,
+                *options,
+            ],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+        )
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.decode(encoding).count("\n") == 1, done.stderr
+        printed.append(done.stdout.decode(encoding))
+    table, lines = printed
+    assert [line.count(".wav") for line in table.splitlines()].count(1) == 2 * len(names)
+    assert "?" in table
+    # JSON has a way to write any letter.
+    told = {Path(json.loads(line)["file"]).name for line in lines.splitlines()}
+    assert told == set(names)
+
+
 def test_an_output_that_cannot_be_written_is_named(
     run: Run, recording: Path, tmp_path: Path
 ) -> None:

@@ -12,29 +12,10 @@ import numpy as np
 import soundfile
 
 from rainwatchd.audio.channels import check_channel, to_mono
+from rainwatchd.audio.formats import UNREADABLE, how_to_convert, printable
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError
-
-SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".caf",
-        ".rf64",
-        ".w64",
-        ".wave",
-    ]
-)
-"""What a folder is searched for; a file that is named itself may have any name."""
 
 _BLOCK_SAMPLES = 32768
 """Read at once, over all channels. A damaged block is lost whole, so it is kept short."""
@@ -164,9 +145,13 @@ class Recording:
     def _why_not(self, error: soundfile.SoundFileError) -> str:
         try:
             with self.path.open("rb") as file:
-                return f"no recording: {_reason(error)}" if file.read(1) else "the file is empty"
+                if not file.read(1):
+                    return "the file is empty"
         except OSError as reason:
             return str(reason.strerror)
+        if self.path.suffix.lower() in UNREADABLE:
+            return f"cannot be read; {how_to_convert(self.path)}"
+        return f"no recording: {_reason(error)}"
 
     def _refuse_pipe(self) -> None:
         """Opening one would wait for a writer, and libsndfile wants to seek."""
@@ -183,12 +168,6 @@ class Recording:
                 f"{self._name}: cut short: {self._place} of the {self.duration_s:.3f} s "
                 "that its header promises"
             )
-
-
-def printable(path: Path) -> str:
-    """Return the path as one line of text, whatever bytes are in it."""
-    text = os.fsencode(path).decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _numbers_in(samples: Floats) -> int:

@@ -1,9 +1,8 @@
-"""Many recordings: which they are, and hearing them on several cores with the output in order."""
+"""Many recordings, heard on several cores with the output in order."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,52 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from rainwatchd.audio.recording import SUFFIXES, printable
 from rainwatchd.errors import AudioError, RainwatchError
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.replay.replay import Heard, Item, Observer, Replay, Scored
-
-
-def find_recordings(paths: Sequence[Path]) -> list[Path | AudioError]:
-    """Spread folders into the recordings below them, in the order of their names.
-
-    A file that is named itself is taken whatever its name. What holds no recording takes its
-    place in the list as an error.
-    """
-    found: list[Path | AudioError] = []
-    for path in paths:
-        if not _is_folder(path):
-            found.append(path)
-            continue
-        inside = _recordings_below(path)
-        kinds = ", ".join(sorted(SUFFIXES))
-        nothing = AudioError(
-            f"{printable(path)}: no recordings in this folder (looked for {kinds})"
-        )
-        found += inside or [nothing]
-    return list(dict.fromkeys(found))
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long, a folder that may not be searched
-        return False
-
-
-def _recordings_below(folder: Path) -> list[Path | AudioError]:
-    unread: list[AudioError] = []
-
-    def complain(error: OSError) -> None:
-        unread.append(AudioError(f"{printable(Path(error.filename))}: {error.strerror}"))
-
-    recordings = sorted(
-        Path(parent, name)
-        for parent, _, names in os.walk(folder, onerror=complain)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES
-    )
-    return [*recordings, *unread]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
 
-from rainwatchd.audio.recording import Recording, printable
+from rainwatchd.audio.formats import printable
+from rainwatchd.audio.recording import Recording
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.config.options import Config
 from rainwatchd.decision.clock import FixedClock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
 from collections.abc import Sequence
 from typing import Protocol, TextIO
@@ -37,7 +38,10 @@ class JsonLines:
             "end_s": None if item.end_s is None else round(item.end_s, 3),
             "file": item.file,
         }
-        print(msgspec.json.encode(line).decode(), file=self._out, flush=True)
+        text = msgspec.json.encode(line).decode()
+        if not _can_show(self._out, text):
+            text = json.dumps(line)
+        print(text, file=self._out, flush=True)
 
     def finish(self) -> None:
         """Print nothing: every line is a detection."""
@@ -166,6 +170,15 @@ class Progress:
             f"{_clock(heard_s)}  {speed:.0f} times real time"
         )
         self._out.flush()
+
+
+def _can_show(out: TextIO, text: str) -> bool:
+    """Whether `out` has every letter of `text`; JSON can escape those that it has not."""
+    try:
+        text.encode(out.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _clock(seconds: float) -> str:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,59 +10,8 @@ import soundfile
 
 from rainwatchd.config.options import Config
 from rainwatchd.errors import AudioError, ConfigError, RainwatchError
-from rainwatchd.replay.batch import Batch, find_recordings
+from rainwatchd.replay.batch import Batch
 from rainwatchd.replay.replay import Heard, Replay
-
-
-def names(found: list[Path | AudioError]) -> list[str]:
-    return [str(item) if isinstance(item, AudioError) else item.name for item in found]
-
-
-def test_folders_are_spread_out_where_they_stand(tmp_path: Path) -> None:
-    (tmp_path / "night" / "late").mkdir(parents=True)
-    for name in ("night/b.wav", "night/a.MP3", "night/notes.txt", "night/late/c.flac", "one.raw"):
-        (tmp_path / name).touch()
-    found = find_recordings([tmp_path / "one.raw", tmp_path / "night", tmp_path / "gone.wav"])
-    assert names(found) == ["one.raw", "a.MP3", "b.wav", "c.flac", "gone.wav"]
-
-
-def test_a_recording_named_twice_is_heard_once(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").touch()
-    assert names(find_recordings([tmp_path / "a.wav", tmp_path])) == ["a.wav"]
-
-
-def test_a_folder_without_recordings_is_an_error_in_its_place(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    first, second = find_recordings([tmp_path, tmp_path / "x.wav"])
-    assert isinstance(first, AudioError)
-    assert str(first).startswith(f"{tmp_path}: no recordings in this folder")
-    assert second == tmp_path / "x.wav"
-
-
-def test_one_bad_path_costs_no_other(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").touch()
-    long = Path("x" * 300)
-    assert find_recordings([long, tmp_path / "a.wav"]) == [long, tmp_path / "a.wav"]
-
-
-def test_a_folder_that_cannot_be_read_costs_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "lost").mkdir()
-    (tmp_path / "a.wav").touch()
-    scandir = os.scandir
-
-    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
-        # Root may read everything, so that permissions refuse nothing.
-        if str(path).endswith("lost"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    assert names(find_recordings([tmp_path])) == [
-        "a.wav",
-        f"{tmp_path}/lost: Permission denied",
-    ]
 
 
 def batch(model: Path, config: Config, *, jobs: int, realtime: bool = False) -> Batch:
