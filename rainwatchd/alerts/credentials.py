@@ -22,7 +22,8 @@ def read_credentials(user: str | None, password_file: str | None) -> Credentials
     """Read the password from `password_file`, else from the credential ``mqtt-password``.
 
     The user may come from the credential ``mqtt-user``. Files are read anew on each call, so that
-    a changed password needs no restart. Raises `ConfigError` naming a file that cannot be read.
+    a password changed in `password_file` needs no restart; a credential is systemd's copy of the
+    moment at which the service was started. Raises `ConfigError` naming a file that cannot be read.
     """
     password = _read(Path(password_file)) if password_file else _systemd_credential("mqtt-password")
     return Credentials(user or _systemd_credential("mqtt-user"), password)
@@ -37,6 +38,16 @@ def no_password(user: str) -> str:
         else "systemd, which would hand over the credential mqtt-password, didn't start this"
     )
     return f"mqtt.user is {user}, without a password: mqtt.password_file is null, and {credential}"
+
+
+def changed_password(password_file: str | None) -> str | None:
+    """Say how a new password is taken up where systemd hands it over; None where it is a file."""
+    if password_file or _systemd_credential("mqtt-password") is None:
+        return None
+    return (
+        "systemd hands over a password that was changed in /etc/credstore only at a start:"
+        " systemctl restart rainwatchd"
+    )
 
 
 def is_loopback(host: str) -> bool:

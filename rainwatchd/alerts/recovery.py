@@ -26,7 +26,7 @@ def open_ledger(path: Path, damage: Damaged | None = None) -> tuple[Ledger, Path
             return Ledger(path), None
         except Damaged as error:
             damage = error
-    aside = _set_aside(path)
+    aside = set_aside(path)
     log.error("outbox: %s is damaged: %s", path, damage)
     return Ledger(path), aside
 
@@ -42,7 +42,7 @@ def interruption(event: OpenEvent) -> Message | None:
     return Message(event.event_id, offset.seq, event.born, 0.0, False, payload)
 
 
-def _set_aside(path: Path) -> Path:
+def set_aside(path: Path) -> Path:
     """Rename a damaged file and its log out of the way; they are never deleted."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")

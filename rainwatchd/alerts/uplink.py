@@ -5,23 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rainwatchd.alerts.delivery import Delivery
 from rainwatchd.alerts.ledger import Key
-from rainwatchd.alerts.mqtt import MqttError, MqttOptions, Session
+from rainwatchd.alerts.mqtt import MqttError, MqttOptions
 from rainwatchd.alerts.outbox import Outbox
+from rainwatchd.alerts.reconnection import Reconnection
+from rainwatchd.alerts.session import Handler, Session
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.errors import Report
 
 log = logging.getLogger(__name__)
-
-FIRST_BACKOFF_S = 1.0
-"""Wait before the first new try; doubled each time up to ``mqtt.backoff_max_s``."""
 
 TICK_S = 1.0
 """How often the outbox is tended while nothing happens."""
@@ -64,10 +63,14 @@ class Uplink:
         self._delivery = Delivery(outbox, options.backlog_rate_hz)
         self._lock = threading.Lock()
         self._state: dict[str, bytes] = {}
+        self._once_kept: dict[str, Callable[[], None]] = {}
         self._unsent: set[str] = set()
         self._offers: OrderedDict[str, tuple[bytes, bool]] = OrderedDict()
         self._awaited: dict[int, Key | _Retained] = {}
         self._refused: dict[str, str] = {}
+        self._denied: dict[str, str] = {}
+        self._handlers: dict[str, tuple[Handler, int]] = {}
+        self._reconnection = Reconnection(options.backoff_max_s)
         self._trouble: str | None = None
         self._warned: set[str] = set()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -77,9 +80,22 @@ class Uplink:
         self._last_words = b""
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
 
+    def subscribe(self, topic: str, handler: Handler, *, qos: int = 0) -> None:
+        """Have `handler` given, by the uplink's thread, what comes on `topic`; before `start`.
+
+        With QoS 1 the broker keeps messages while the device is away, and takes the handler's
+        return for its word that the message is kept.
+        """
+        self._handlers[topic] = handler, qos
+
     def start(self) -> None:
         """Begin to connect; a broker that is away is no error."""
         self._thread.start()
+
+    def urge(self) -> None:
+        """Say that the outbox has something that must not wait for the next try to connect."""
+        self._reconnection.urge()
+        self.wake()
 
     def wake(self) -> None:
         """Say that the outbox has something new."""
@@ -87,12 +103,19 @@ class Uplink:
             if not self._closed:
                 os.eventfd_write(self._wake_fd, 1)
 
-    def retain(self, topic: str, payload: bytes) -> None:
-        """Keep `payload` as the retained message of `topic`: now, and after each reconnection."""
+    def retain(
+        self, topic: str, payload: bytes, once_kept: Callable[[], None] | None = None
+    ) -> None:
+        """Keep `payload` as the retained message of `topic`: now, and after each reconnection.
+
+        `once_kept` is called by the uplink's thread when the broker has it.
+        """
         with self._lock:
             if self._state.get(topic) == payload:
                 return
             self._state[topic] = payload
+            if once_kept is not None:
+                self._once_kept[topic] = once_kept
             self._unsent.add(topic)
         self.wake()
 
@@ -123,31 +146,30 @@ class Uplink:
                 os.close(self._wake_fd)
 
     def _run(self) -> None:
-        backoff_s = FIRST_BACKOFF_S
         while not self._stopping.is_set():
             session = Session(self._options, self._topics.device_id, self._will)
-            began_s = time.monotonic()
+            for topic, (handler, qos) in self._handlers.items():
+                session.subscribe(topic, handler, qos=qos)
+            self._reconnection.begin()
             finished = False
             try:
                 session.open()
                 self._serve(session)
                 finished = True
             except MqttError as error:
-                self._tell("; ".join(filter(None, (str(error), self._refusals()))))
+                self._reconnection.ended(explained=bool(self._refused))
+                self._tell("; ".join(filter(None, (str(error), self._standing()))))
             except Exception as error:
                 # Whatever it is, alerts must not stop for good because one thread has.
                 log.exception("mqtt: unexpected error; it is tried again")
+                self._reconnection.ended(explained=True)
                 self._tell(f"unexpected error: {error!r}")
             finally:
                 self.connected = False
                 session.close(take_leave=finished)
                 self._awaited.clear()
                 self._delivery.disconnected()
-            # A session that held for longer than the wait is no part of a row of failures.
-            if time.monotonic() - began_s > max(backoff_s, 2 * TICK_S):
-                backoff_s = FIRST_BACKOFF_S
-            self._wait(backoff_s * random.uniform(0.5, 1.0))
-            backoff_s = min(2 * backoff_s, self._options.backoff_max_s)
+            self._wait()
 
     def _serve(self, session: Session) -> None:
         """Publish until the session ends with `MqttError`, or in order when told to stop."""
@@ -157,6 +179,8 @@ class Uplink:
             if session.connected:
                 if not self.connected:
                     self._greet()
+                if self._reconnection.settled():
+                    self._tell(self._standing())
                 self._take_answers(session)
                 if self._stopping.is_set() and self._flushed():
                     self._take_leave(session)
@@ -173,7 +197,8 @@ class Uplink:
         log.info("mqtt: connected to %s:%d", *self._options.address)
         with self._lock:
             self._unsent = set(self._state)
-        self._tell(self._refusals())
+        self._reconnection.welcomed()
+        self._tell(self._standing())
 
     def _publish(self, session: Session) -> None:
         room = session.max_in_flight - len(self._awaited)
@@ -203,6 +228,10 @@ class Uplink:
                 continue
             if isinstance(awaited, _Retained):
                 topic = awaited.topic
+                with self._lock:
+                    once_kept = self._once_kept.pop(topic, None)
+                if once_kept is not None:
+                    once_kept()
             else:
                 topic = self._topics.detection
                 settle = self._delivery.refused if refusal else self._delivery.delivered
@@ -211,15 +240,25 @@ class Uplink:
                 self._refused[topic] = refusal
             else:
                 self._refused.pop(topic, None)
-        if session.acknowledged:
+        if session.acknowledged or session.denied != self._denied:
             session.acknowledged.clear()
-            self._tell(self._refusals())
+            self._denied = dict(session.denied)
+            self._tell(self._standing())
 
-    def _refusals(self) -> str | None:
-        """Say what the broker does not take, even if it hung up over it."""
-        refused = [f"{topic} refused: {reason}" for topic, reason in self._refused.items()]
-        hint = "; check the broker's access list"
-        return "publishing to " + ", ".join(refused) + hint if refused else None
+    def _standing(self) -> str | None:
+        """Say what is wrong beyond this session: what the broker does not take, even if it hung
+        up over it, and that another device may have the same name."""
+        said = []
+        for doing, found in ("publishing", self._refused), ("subscribing", self._denied):
+            refused = [f"{topic} refused: {reason}" for topic, reason in found.items()]
+            if refused:
+                said.append(f"{doing} to {', '.join(refused)}; check the broker's access list")
+        if self._reconnection.contested:
+            said.append(
+                f"lost {self._reconnection.quick_losses} times within seconds of the broker's"
+                f" welcome; does another device have the device_id {self._topics.device_id} too?"
+            )
+        return "; ".join(said) or None
 
     def _flushed(self) -> bool:
         return self._outbox.depth == 0 or time.monotonic() >= self._stop_by_s - FAREWELL_S
@@ -234,9 +273,8 @@ class Uplink:
             self._drain_wake()
             self._take_answers(session)
 
-    def _wait(self, wait_s: float) -> None:
-        until_s = time.monotonic() + wait_s
-        while (left_s := until_s - time.monotonic()) > 0:
+    def _wait(self) -> None:
+        while (left_s := self._reconnection.left_s) > 0:
             if self._stopping.wait(min(left_s, TICK_S)):
                 return
             self._outbox.tend()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from rainwatchd.alerts.mqtt import MqttOptions, Session
+from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.session import Session
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.audio.devices import choose, list_devices
 from rainwatchd.audio.microphone import Microphone

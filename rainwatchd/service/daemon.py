@@ -22,6 +22,7 @@ from rainwatchd.decision.events import Detection, Status
 from rainwatchd.errors import RainwatchError
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.service.health import REPORT_S, Meter, StatusBoard
+from rainwatchd.service.history import History
 from rainwatchd.service.listener import Listener
 from rainwatchd.service.model_store import TRIAL_WINDOWS, ModelStore
 from rainwatchd.service.signals import Signals
@@ -69,6 +70,7 @@ class Daemon:
         self._topics = Topics(config.identity)
         self._microphone = SupervisedMicrophone(config.audio, report("microphone"))
         self._outbox = Outbox(self._directory, config.outbox, report("outbox"))
+        self._history = History(self._directory / "history.sqlite", report("history"))
         self._uplink = Uplink(
             config.mqtt, self._topics, self._outbox, self._board.offline(), report("mqtt")
         )
@@ -98,6 +100,7 @@ class Daemon:
             self._queue(self._listener.finish())
             self._uplink.stop(STOP_S, self._board.offline())
             self._outbox.close()
+            self._history.close()
             self._microphone.close()
         return None if self._signals.stop else self._config
 
@@ -150,8 +153,20 @@ class Daemon:
     def _queue(self, detections: Iterable[Detection]) -> None:
         for detection in detections:
             self._outbox.put(detection)
-            self._uplink.wake()
-            log.info("%s %s %.2f", detection.label, detection.phase, detection.peak_score)
+            if detection.phase == "onset":
+                self._uplink.urge()
+            else:
+                self._uplink.wake()
+            self._history.put(detection)
+            log.info(
+                "%s %s, peak %.2f, %.0f dBFS, event %s, clip %s",
+                detection.label,
+                detection.phase,
+                detection.peak_score,
+                detection.level_dbfs,
+                detection.event_id,
+                detection.clip,
+            )
 
     def _tend(self) -> None:
         """Do what is due whether or not there is sound."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import socket
 import ssl
@@ -16,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from rainwatchd.alerts import mqtt
 from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
+from rainwatchd.alerts.session import Session
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink
 from rainwatchd.errors import RainwatchError
@@ -112,7 +113,7 @@ def test_status_is_retained_and_says_goodbye(tmp_path: Path, broker: Broker) -> 
 
 def test_last_will_tells_of_a_device_that_was_cut_off(tmp_path: Path, broker: Broker) -> None:
     with Subscriber(broker.port) as subscriber:
-        session = mqtt.Session(
+        session = Session(
             MqttOptions(host="127.0.0.1", port=broker.port), "canopy-7", (TOPICS.status, GONE)
         )
         session.open()
@@ -203,7 +204,7 @@ def test_a_frozen_broker_is_left_and_what_it_took_is_sent_again(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rainwatchd.alerts.delivery.ACKNOWLEDGE_WITHIN_S", 1.0)
-    monkeypatch.setattr("rainwatchd.alerts.mqtt.CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("rainwatchd.alerts.session.CONNECT_TIMEOUT_S", 1.0)
     with Subscriber(broker.port) as subscriber, device(tmp_path, port=broker.port) as canopy:
         until(lambda: canopy.uplink.connected, "a connection")
         broker.send(signal.SIGSTOP)
@@ -419,7 +420,7 @@ def stranger(answer: bytes | None) -> Iterator[int]:
 def test_a_broker_that_accepts_and_never_answers(
     tmp_path: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch, tls: bool
 ) -> None:
-    monkeypatch.setattr("rainwatchd.alerts.mqtt.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("rainwatchd.alerts.session.CONNECT_TIMEOUT_S", 0.5)
     with stranger(None) as port:
         options = tls_options(certificates) if tls else {}
         with device(tmp_path, port=port, **options) as canopy:
@@ -445,7 +446,7 @@ def test_a_broker_that_accepts_and_never_answers(
 def test_a_server_that_speaks_something_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr("rainwatchd.alerts.mqtt.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("rainwatchd.alerts.session.CONNECT_TIMEOUT_S", 0.5)
     with stranger(answer) as port, device(tmp_path, port=port) as canopy:
         canopy.put(1)
         until(lambda: canopy.trouble, "some trouble")
@@ -456,7 +457,7 @@ def test_a_server_that_speaks_something_else(
 def test_trouble_is_one_warning_however_long_it_lasts(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rainwatchd.alerts.uplink.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("rainwatchd.alerts.reconnection.FIRST_BACKOFF_S", 0.01)
     with (
         caplog.at_level(logging.DEBUG),
         device(tmp_path, port=free_port(), backoff_max_s=1.0) as canopy,
@@ -548,7 +549,7 @@ def test_a_credential_does_not_go_in_plain_text_either(
 ) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "mqtt-password").write_text("liana")
-    session = mqtt.Session(MqttOptions(host="192.0.2.1"), "canopy-7", (TOPICS.status, GONE))
+    session = Session(MqttOptions(host="192.0.2.1"), "canopy-7", (TOPICS.status, GONE))
 
     with pytest.raises(RainwatchError, match="plain text"):
         session.open()
@@ -559,3 +560,93 @@ def password_file(path: Path) -> Path:
     path.write_text("ranger:liana\n")
     subprocess.run(["mosquitto_passwd", "-U", str(path)], check=True)
     return path
+
+
+def tell(broker: Broker, topic: str, payload: str) -> None:
+    publish = ["mosquitto_pub", "-p", str(broker.port), "-V", "5", "-q", "1"]
+    subprocess.run([*publish, "-t", topic, "-m", payload], check=True)
+
+
+def test_what_is_told_to_the_device_reaches_it_even_while_it_is_away(
+    tmp_path: Path, broker: Broker
+) -> None:
+    topic, heard = "rainwatch/canopy-7/feedback/1", list[tuple[str, bytes]]()
+
+    def keep(topic: str, payload: bytes) -> None:
+        heard.append((topic, payload))
+        raise ZeroDivisionError
+
+    def listening(name: str) -> Device:
+        canopy = Device(tmp_path / name, port=broker.port)
+        canopy.uplink.subscribe("rainwatch/canopy-7/feedback/#", keep, qos=1)
+        canopy.uplink.start()
+        until(lambda: canopy.uplink.connected, "a connection")
+        return canopy
+
+    canopy = listening("first")
+    tell(broker, topic, "true")
+    until(lambda: heard, "the first verdict")
+    assert canopy.uplink.connected, "an error over one message ends no session"
+    canopy.uplink.stop(5.0, OFFLINE)
+    canopy.outbox.close()
+    tell(broker, topic, "false")
+    canopy = listening("second")
+    until(lambda: len(heard) > 1, "the second verdict")
+    canopy.uplink.stop(5.0, OFFLINE)
+    canopy.outbox.close()
+    assert heard == [(topic, b"true"), (topic, b"false")]
+
+
+def test_an_onset_does_not_wait_for_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rainwatchd.alerts.reconnection.FIRST_BACKOFF_S", 3600.0)
+    monkeypatch.setattr("rainwatchd.alerts.reconnection.URGENT_FLOOR_S", 0.1)
+    (tmp_path / "broker").mkdir()
+    broker = Broker(tmp_path / "broker")
+    with device(tmp_path, port=broker.port, backoff_max_s=3600.0) as canopy:
+        canopy.await_trouble("nothing listens there")
+        broker.start()
+        canopy.put(1)
+        canopy.uplink.urge()
+        canopy.await_empty()
+    broker.stop()
+
+
+def test_two_devices_with_one_name_on_a_real_broker(tmp_path: Path, broker: Broker) -> None:
+    with (
+        device(tmp_path / "a", port=broker.port) as one,
+        device(tmp_path / "b", port=broker.port) as other,
+    ):
+        until(
+            lambda: any("have the device_id canopy-7 too?" in (x or "") for x in one.troubles),
+            "the hint",
+        )
+        assert "lost 3 times within seconds of the broker's welcome" in str(one.troubles)
+        assert other.troubles
+
+
+@pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"])
+def test_a_broker_that_is_too_old_for_mqtt_5(tmp_path: Path, answer: bytes) -> None:
+    with stranger(answer) as port, device(tmp_path, port=port) as canopy:
+        assert "password" not in canopy.await_trouble("MQTT 5 is needed")
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("mqtt://broker.lan", "write host: broker.lan"),
+        ("mqtts://me:secret@broker.lan:8884/x", "write host: broker.lan, port: 8884, tls: true"),
+        ("broker.lan:1884", "write host: broker.lan, port: 1884"),
+        ("[fd00::1]:1884", "write host: fd00::1, port: 1884"),
+        ("broker.lan/", "write host: broker.lan"),
+    ],
+)
+def test_a_url_is_no_host(given: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(advice) + "$"):
+        MqttOptions(host=given)
+
+
+@pytest.mark.parametrize("host", ["broker.lan", "localhost", "fd00::1", "::1", "10.0.0.7"])
+def test_names_and_addresses_are_hosts(host: str) -> None:
+    assert MqttOptions(host=host).address == (host, 1883)

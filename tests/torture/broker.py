@@ -15,7 +15,7 @@ from unittest import mock
 
 import msgspec
 
-from rainwatchd.alerts import delivery, mqtt, uplink
+from rainwatchd.alerts import delivery, reconnection, session, uplink
 from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
 from rainwatchd.alerts.topics import Topics
@@ -193,9 +193,9 @@ def torment(folder: Path) -> Iterator[Callable[[random.Random], None]]:
     with ExitStack() as patches:
         # Waits are what they are for the field's sake; the order of things stays the same.
         for module, name, value in (
-            (uplink, "FIRST_BACKOFF_S", 0.01),
+            (reconnection, "FIRST_BACKOFF_S", 0.01),
             (uplink, "TICK_S", 0.05),
-            (mqtt, "CONNECT_TIMEOUT_S", 0.3),
+            (session, "CONNECT_TIMEOUT_S", 0.3),
             (delivery, "ACKNOWLEDGE_WITHIN_S", 0.5),
             (delivery, "REFUSED_FIRST_S", 0.05),
         ):

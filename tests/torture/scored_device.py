@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rainwatchd.alerts import delivery, outbox, uplink
+from rainwatchd.alerts import delivery, outbox, reconnection, uplink
 from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.decision.clock import StreamClock
@@ -76,7 +76,7 @@ def hurry() -> None:
     outbox.REMOVE_AFTER_S = 0.2
     delivery.LATE_S = 0.5
     delivery.ACKNOWLEDGE_WITHIN_S = 1.0
-    uplink.FIRST_BACKOFF_S = 0.05
+    reconnection.FIRST_BACKOFF_S = 0.05
     uplink.TICK_S = 0.1
 
 
