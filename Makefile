@@ -5,6 +5,7 @@
 # make torture SECONDS=300 SEED=1   random faults and malformed input
 # make model   train anew what ships, with a cross-validation (needs SHARED; hours)
 # make install, make uninstall   the service on this device, as root
+# make install-post, make uninstall-post   the ranger's post on this machine, as root
 # make clean   remove everything that was made here
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -26,7 +27,7 @@ export ORT_DISABLE_TELEMETRY = 1
 export TF_CPP_MIN_LOG_LEVEL = 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo post-demo test lint types unit bench model torture install uninstall clean
+.PHONY: help demo post-demo test lint types unit bench model torture install uninstall install-post uninstall-post clean
 .DELETE_ON_ERROR:
 
 help:
@@ -109,6 +110,9 @@ torture: $(VENV)/test.stamp
 
 install uninstall:
 	PYTHON=$(PYTHON) systemd/install.sh $@
+
+install-post uninstall-post:
+	PYTHON=$(PYTHON) systemd/install-post.sh $(@:-post=)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -135,13 +135,18 @@ _KINDS: dict[str, type[Detection | Status | Health | Spectrum | Feedback]] = {
     "feedback": Feedback,
 }
 
+_ABOUT_EVENTS = {"clip", "feedback"}
+"""Topics that name an event behind them."""
+
 _DEVICE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def read(topic: str, payload: bytes) -> tuple[str, Message]:
     """Return who speaks and what is said; raise `VoidError` where it means nothing here."""
-    _, device_id, kind, *rest = [*topic.split("/"), "", ""]
-    event_id = rest[0]
+    _, device_id, kind, *rest = [*topic.split("/"), "", ""][: max(3, topic.count("/") + 1)]
+    if len(rest) != (kind in _ABOUT_EVENTS):
+        raise VoidError("no such topic")
+    event_id = rest[0] if rest else ""
     if not _DEVICE_ID.fullmatch(device_id):
         raise VoidError("no device would have this name")
     if kind == "clip":
