@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILURE
     except OSError as error:
         return _fail(f"{error.filename or 'output'}: {error.strerror}", EXIT_FAILURE)
-    except KeyboardInterrupt:
-        return _fail("interrupted", EXIT_INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        return _fail(": ".join(("interrupted", *interrupt.args)), EXIT_INTERRUPTED)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -121,8 +121,9 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
     from rainwatchd.hearing.model_file import read_model
     from rainwatchd.replay.batch import Batch
     from rainwatchd.replay.folders import find_recordings
+    from rainwatchd.replay.progress import Progress
     from rainwatchd.replay.replay import Replay, Scored, replay_id
-    from rainwatchd.replay.report import Complaints, JsonLines, Progress, ScoreFile, Sink, Table
+    from rainwatchd.replay.report import Complaints, JsonLines, ScoreFile, Sink, Table
 
     recordings = find_recordings(args.file)
     if args.plot is not None and len(recordings) != 1:
@@ -132,9 +133,9 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
     complaints = Complaints(sys.stderr)
     table = JsonLines(sys.stdout) if args.json else Table(sys.stdout, spec.labels)
     sinks: list[Sink] = [table, complaints]
-    progress = Progress(sys.stderr, len(recordings))
+    progress = Progress(sys.stderr, recordings)
     with ExitStack() as stack:
-        stack.callback(progress.clear)
+        stack.callback(progress.finish)
         if args.scores is not None:
             out = stack.enter_context(args.scores.open("w", encoding="utf-8", newline=""))
             sinks.append(ScoreFile(out, spec.labels))
@@ -153,13 +154,17 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
             jobs=1 if args.realtime else min(args.jobs or _cores(), len(recordings)),
             with_windows=args.scores is not None,
             observer=None if picture is None else picture.observe,
+            watch=progress.follow,
         )
-        for item in batch.hear(recordings):
-            if not isinstance(item, Scored):
-                progress.clear()
-            for sink in sinks:
-                sink.take(item)
-            progress.show(item)
+        try:
+            for item in batch.hear(recordings):
+                if not isinstance(item, Scored):
+                    progress.clear()
+                for sink in sinks:
+                    sink.take(item)
+                progress.take(item)
+        except KeyboardInterrupt as interrupt:
+            raise KeyboardInterrupt(progress.summary) from interrupt
         progress.clear()
         for sink in sinks:
             sink.finish()

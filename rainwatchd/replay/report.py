@@ -1,10 +1,9 @@
-"""What a replay prints: JSON lines, a table, a CSV of all scores, a progress bar."""
+"""What a replay prints: JSON lines, a table, a CSV of all scores, complaints."""
 
 from __future__ import annotations
 
 import csv
 import json
-import time
 from collections.abc import Sequence
 from typing import Protocol, TextIO
 
@@ -85,7 +84,7 @@ class Table:
             self._print(f"{'start':>10}  {'end':>10}  {'length':>8}  {label}  score  level  file")
         detection = found.detection
         self._print(
-            f"{_clock(found.start_s):>10}  {_clock(end_s):>10}  {end_s - found.start_s:>6.1f} s  "
+            f"{clock(found.start_s):>10}  {clock(end_s):>10}  {end_s - found.start_s:>6.1f} s  "
             f"{detection.label:{self._label_width}}  {detection.peak_score:>5.2f}  "
             f"{detection.level_dbfs:>5.0f}  {found.file}"
         )
@@ -129,49 +128,6 @@ class Complaints:
         """Print nothing more."""
 
 
-class Progress:
-    """A bar on a terminal, nothing elsewhere."""
-
-    _WIDTH = 30
-    _INTERVAL_S = 0.1
-
-    def __init__(self, out: TextIO, recordings: int) -> None:
-        self._out = out if out.isatty() else None
-        self._recordings = recordings
-        self._done = 0
-        self._heard_s = 0.0
-        self._started_s = time.monotonic()
-        self._drawn_s = 0.0
-
-    def show(self, item: Item) -> None:
-        """Draw how far the replay is after `item`."""
-        if isinstance(item, Scored):
-            if time.monotonic() - self._drawn_s >= self._INTERVAL_S:
-                self._draw(self._done + item.progress, self._heard_s + item.end_s)
-        elif isinstance(item, Heard):
-            self._done += 1
-            self._heard_s += item.duration_s
-            self._draw(self._done, self._heard_s)
-
-    def clear(self) -> None:
-        """Take the bar away, so that something else can be printed."""
-        if self._out is not None:
-            self._out.write("\r\x1b[K")
-            self._out.flush()
-
-    def _draw(self, done: float, heard_s: float) -> None:
-        if self._out is None:
-            return
-        self._drawn_s = now_s = time.monotonic()
-        bar = "█" * round(self._WIDTH * done / self._recordings)
-        speed = heard_s / max(now_s - self._started_s, 1e-3)
-        self._out.write(
-            f"\r\x1b[K{bar:░<{self._WIDTH}} {self._done}/{self._recordings} files  "
-            f"{_clock(heard_s)}  {speed:.0f} times real time"
-        )
-        self._out.flush()
-
-
 def _can_show(out: TextIO, text: str) -> bool:
     """Whether `out` has every letter of `text`; JSON can escape those that it has not."""
     try:
@@ -181,6 +137,7 @@ def _can_show(out: TextIO, text: str) -> bool:
     return True
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a span as hours, minutes, seconds and tenths."""
     tenths = round(seconds * 10)
     return f"{tenths // 36000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"

@@ -1,0 +1,29 @@
+"""A decoder that crashes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_SITE = """
+import os, soundfile
+
+class Fragile(soundfile.SoundFile):
+    def __init__(self, file, *rest, **named):
+        super().__init__(file, *rest, **named)
+        if b"decoder-crash" in os.fsencode(file):
+            os.abort()
+
+soundfile.SoundFile = Fragile
+"""
+
+
+@pytest.fixture
+def fatal_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let recordings with this in their names abort every new process that opens them."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(_SITE)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    return "decoder-crash"

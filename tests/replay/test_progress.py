@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from rainwatchd.errors import AudioError
+from rainwatchd.replay import progress as progress_module
+from rainwatchd.replay.progress import Progress
+from rainwatchd.replay.replay import Heard
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> list[Path | AudioError]:
+    paths = []
+    for name, size in (("a.wav", 1000), ("b.wav", 3000)):
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(bytes(size))
+    return [paths[0], AudioError("nothing here"), paths[1], tmp_path / "gone.wav"]
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[TextIO, int]]:
+    master, slave = os.openpty()
+    try:
+        with os.fdopen(slave, "w", encoding="utf-8") as out:
+            yield out, master
+    finally:
+        os.close(master)
+
+
+def test_the_bar_grows_with_what_all_workers_hear(
+    recordings: list[Path | AudioError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "_INTERVAL_S", 0.0)
+    with terminal() as (out, master):
+        progress = Progress(out, recordings)
+        progress.take(Heard("a.wav", 60.0, None, None))
+        progress.follow(2, 90.0, 0.5)
+        progress.take(Heard("", 0.0, None, "nothing here"))
+        progress.finish()
+        shown = os.read(master, 1 << 16).decode()
+    assert " 25 % |██████" in shown
+    assert "1/4 files, 0:01:00.0 heard, " in shown
+    assert progress.summary == ("2 of 4 recordings heard to their end, 0:02:30.0 of sound in all")
+    assert shown.rsplit("\r", 2)[1].strip() == "", "the bar is taken away in the end"
+
+
+def test_steps_in_quick_succession_are_not_all_drawn(recordings: list[Path | AudioError]) -> None:
+    with terminal() as (out, master):
+        progress = Progress(out, recordings)
+        for number in range(1000):
+            progress.follow(0, number, number / 1000)
+        assert os.read(master, 1 << 16).count(b"\r") < 100
+
+
+def test_no_bar_is_written_into_a_file(recordings: list[Path | AudioError]) -> None:
+    out = io.StringIO()
+    progress = Progress(out, recordings)
+    progress.follow(0, 30.0, 0.5)
+    progress.clear()
+    progress.finish()
+    assert out.getvalue() == ""
+    assert progress.summary.startswith("0 of 4 recordings heard to their end, 0:00:30.0")
