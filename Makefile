@@ -49,7 +49,7 @@ $(VENV)/post.stamp: $(VENV)/runtime.stamp .ci/system-packages
 
 $(VENV)/test.stamp: $(VENV)/runtime.stamp .ci/system-packages
 	@.ci/system-packages $(PYTHON) $(TEST_PACKAGES)
-	$(PIP_INSTALL) --editable '.[plot,post,training,dev]'
+	$(PIP_INSTALL) --editable '.[archive,plot,post,training,dev]'
 	@touch $@
 
 demo: $(VENV)/runtime.stamp

@@ -33,7 +33,7 @@ EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h; systemd doesn't restart the service on it."""
 EXIT_INTERRUPTED = 130
 
-SUBCOMMANDS: Mapping[str, str] = {}
+SUBCOMMANDS: Mapping[str, str] = {"export": "rainwatchd.replay.exports.command"}
 """What is neither listening nor replaying -> the module that does it: its first docstring line is
 the help, ``configure(parser)`` describes the options, ``run(options)`` returns the exit status."""
 
@@ -90,8 +90,8 @@ def _run(words: Sequence[str]) -> int:
     if args.list_devices:
         return _list_devices()
     if args.file:
-        return _replay(args, load_config(), parser)
-    for option in ("json", "scores", "plot", "mqtt", "realtime", "jobs"):
+        return (_archive if args.out else _replay)(args, load_config(), parser)
+    for option in ("json", "scores", "plot", "mqtt", "realtime", "jobs", "out", "shard", "dask"):
         if getattr(args, option):
             parser.error(f"--{option} goes with --file PATH; without it the daemon listens")
     return _daemon(load_config, args.verbose)
@@ -121,10 +121,12 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
     from rainwatchd.hearing.model_file import read_model
     from rainwatchd.replay.batch import Batch
     from rainwatchd.replay.folders import find_recordings
-    from rainwatchd.replay.progress import Progress
+    from rainwatchd.replay.progress import Progress, sizes_of
     from rainwatchd.replay.replay import Replay, Scored, replay_id
     from rainwatchd.replay.report import Complaints, JsonLines, ScoreFile, Sink, Table
 
+    if args.scores is True or args.shard or args.dask:
+        parser.error("--shard, --dask and --scores without a file go with --out DIR")
     recordings = find_recordings(args.file)
     if args.plot is not None and len(recordings) != 1:
         parser.error(f"--plot draws one recording; --file gives {len(recordings)}")
@@ -133,7 +135,7 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
     complaints = Complaints(sys.stderr)
     table = JsonLines(sys.stdout) if args.json else Table(sys.stdout, spec.labels)
     sinks: list[Sink] = [table, complaints]
-    progress = Progress(sys.stderr, recordings)
+    progress = Progress(sys.stderr, sizes_of(recordings))
     with ExitStack() as stack:
         stack.callback(progress.finish)
         if args.scores is not None:
@@ -169,6 +171,12 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
         for sink in sinks:
             sink.finish()
     return EXIT_FAILURE if complaints.failed else 0
+
+
+def _archive(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
+    from rainwatchd.replay.archive.command import run
+
+    return 0 if run(args, config, args.jobs or _cores(), parser) else EXIT_FAILURE
 
 
 def _check(config: Config) -> int:
@@ -274,11 +282,24 @@ def _parser() -> argparse.ArgumentParser:
         "--file", nargs="+", type=_path, metavar="PATH", help="recordings, or folders of them"
     )
     replay.add_argument("--json", action="store_true", help="one JSON object a line, no table")
-    replay.add_argument("--scores", type=Path, metavar="CSV", help="write every window's scores")
+    replay.add_argument(
+        "--scores",
+        nargs="?",
+        const=True,
+        type=Path,
+        metavar="CSV",
+        help="write every window's scores; with --out into its parts",
+    )
     replay.add_argument("--plot", type=Path, metavar="PNG", help="draw one recording")
     replay.add_argument("--mqtt", action="store_true", help="publish, as device DEVICE_ID-replay")
     replay.add_argument("--realtime", action="store_true", help="no faster than it was recorded")
     replay.add_argument(
         "--jobs", type=_count, metavar="N", help="recordings at a time (default: all cores)"
     )
+    archive = parser.add_argument_group("replay of an archive, instead of a table")
+    archive.add_argument(
+        "--out", type=Path, metavar="DIR", help="a part for each recording; the same again goes on"
+    )
+    archive.add_argument("--shard", metavar="I/N", help="hear this one of N shares alone")
+    archive.add_argument("--dask", metavar="ADDRESS", help="hear on the workers of this scheduler")
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -18,7 +19,9 @@ _FORMAT = "{percentage:3.0f} % |{bar:24}| {desc}, {remaining} left"
 
 _INTERVAL_S = 0.2
 
-_WIDTH = 100
+_LINE_S = 60.0
+
+_WIDTH, _HEIGHT = 100, 24
 """Of a terminal that doesn't know its own."""
 
 
@@ -28,26 +31,31 @@ class Progress:
     How long a recording is would have to be read from each; its size costs nothing.
     """
 
-    def __init__(self, out: TextIO, recordings: Sequence[Path | AudioError]) -> None:
-        self._recordings = len(recordings)
+    def __init__(self, out: TextIO, sizes: Sequence[int], *, lines: bool = False) -> None:
+        """`sizes` are the recordings' in bytes; `lines` says it once a minute on no terminal."""
+        self._out = out
+        self._lines = lines
         self._bar: tqdm[None] | None = None
-        self._sizes: list[int] = []
+        self._sizes = sizes
+        self._size = sum(sizes)
         self._running: dict[int, tuple[float, float]] = {}
         self._ended = 0
         self._ended_size = 0
+        self._failed = 0
         self._heard_s = 0.0
+        self._began_s = self._said_s = time.monotonic()
         if out.isatty():
             # Not before it is seen: it takes as long to import as a minute of sound to hear.
             from tqdm import tqdm  # noqa: PLC0415
 
-            self._sizes = [_size(recording) for recording in recordings]
             sized = os.get_terminal_size(out.fileno()).columns > 0
             self._bar = tqdm(
-                total=sum(self._sizes),
+                total=self._size,
                 file=out,
                 leave=False,
                 mininterval=_INTERVAL_S,
                 ncols=None if sized else _WIDTH,
+                nrows=None if sized else _HEIGHT,
                 dynamic_ncols=sized,
                 bar_format=_FORMAT,
             )
@@ -56,7 +64,7 @@ class Progress:
     def summary(self) -> str:
         """What was done, in words."""
         return (
-            f"{self._ended} of {self._recordings} recordings heard to their end, "
+            f"{self._ended} of {len(self._sizes)} recordings heard to their end, "
             f"{clock(self._total_s)} of sound in all"
         )
 
@@ -65,15 +73,19 @@ class Progress:
         self._running[number] = (heard_s, part)
         self._draw()
 
+    def end(self, number: int, heard_s: float, *, failed: bool = False) -> None:
+        """Take note of the end of the recording of that number."""
+        self._running.pop(number, None)
+        self._heard_s += heard_s
+        self._ended_size += self._sizes[number]
+        self._ended += 1
+        self._failed += failed
+        self._draw()
+
     def take(self, item: Item) -> None:
-        """Take note of the end of a recording; they end in their order."""
+        """Take note of the end of a recording, where they end in their order."""
         if isinstance(item, Heard):
-            self._running.pop(self._ended, None)
-            self._heard_s += item.duration_s
-            if self._bar is not None:
-                self._ended_size += self._sizes[self._ended]
-            self._ended += 1
-            self._draw()
+            self.end(self._ended, item.duration_s, failed=item.failure is not None)
 
     def clear(self) -> None:
         """Take the bar away, so that something else can be printed."""
@@ -91,17 +103,33 @@ class Progress:
 
     def _draw(self) -> None:
         bar = self._bar
-        if bar is None:
-            return
-        running = sum(self._sizes[number] * part for number, (_, part) in self._running.items())
+        if bar is not None:
+            bar.set_description_str(self._text(), refresh=False)
+            bar.update(self._done_size - bar.n)
+        elif self._lines and time.monotonic() - self._said_s >= _LINE_S:
+            self._said_s = time.monotonic()
+            spent_s = self._said_s - self._began_s
+            left_s = spent_s * (self._size / max(self._done_size, 1.0) - 1.0)
+            print(f"{self._text()}, {clock(left_s)} left", file=self._out, flush=True)
+
+    @property
+    def _done_size(self) -> float:
+        running = self._running.items()
+        return self._ended_size + sum(self._sizes[number] * part for number, (_, part) in running)
+
+    def _text(self) -> str:
         heard_s = self._total_s
-        speed = heard_s / max(bar.format_dict["elapsed"], 1e-3)
-        bar.set_description_str(
-            f"{self._ended}/{self._recordings} files, {clock(heard_s)} heard, "
-            f"{speed:.0f} times real time",
-            refresh=False,
+        speed = heard_s / max(time.monotonic() - self._began_s, 1e-3)
+        failed = f", {self._failed} failed" if self._failed else ""
+        return (
+            f"{self._ended}/{len(self._sizes)} files, {clock(heard_s)} heard, "
+            f"{speed:.0f} times real time{failed}"
         )
-        bar.update(self._ended_size + running - bar.n)
+
+
+def sizes_of(recordings: Sequence[Path | AudioError]) -> list[int]:
+    """Return the recordings' sizes in bytes; what is none weighs nothing."""
+    return [_size(recording) for recording in recordings]
 
 
 def _size(recording: Path | AudioError) -> int:

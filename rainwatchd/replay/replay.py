@@ -83,14 +83,19 @@ class Replay:
     realtime: bool = False
 
     def hear(
-        self, path: Path, classifier: Classifier, observer: Observer | None = None
+        self,
+        path: Path,
+        classifier: Classifier,
+        observer: Observer | None = None,
+        name: str | None = None,
     ) -> Iterator[Item]:
         """Yield every window and what is found in it, as it comes, and in the end one `Heard`.
 
         What is wrong with the recording goes into `Heard.failure`, not into an exception: what
-        can be heard is heard, and other recordings still run.
+        can be heard is heard, and other recordings still run. `name` is what the recording is
+        called where `path` is only a copy of it.
         """
-        file = printable(path)
+        file = name or printable(path)
         source = Recording(path, self.config.audio.channel_number, self.realtime)
         try:
             source.open()

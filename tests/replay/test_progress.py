@@ -11,7 +11,7 @@ import pytest
 
 from rainwatchd.errors import AudioError
 from rainwatchd.replay import progress as progress_module
-from rainwatchd.replay.progress import Progress
+from rainwatchd.replay.progress import Progress, sizes_of
 from rainwatchd.replay.replay import Heard
 
 
@@ -39,7 +39,7 @@ def test_the_bar_grows_with_what_all_workers_hear(
 ) -> None:
     monkeypatch.setattr(progress_module, "_INTERVAL_S", 0.0)
     with terminal() as (out, master):
-        progress = Progress(out, recordings)
+        progress = Progress(out, sizes_of(recordings))
         progress.take(Heard("a.wav", 60.0, None, None))
         progress.follow(2, 90.0, 0.5)
         progress.take(Heard("", 0.0, None, "nothing here"))
@@ -53,7 +53,7 @@ def test_the_bar_grows_with_what_all_workers_hear(
 
 def test_steps_in_quick_succession_are_not_all_drawn(recordings: list[Path | AudioError]) -> None:
     with terminal() as (out, master):
-        progress = Progress(out, recordings)
+        progress = Progress(out, sizes_of(recordings))
         for number in range(1000):
             progress.follow(0, number, number / 1000)
         assert os.read(master, 1 << 16).count(b"\r") < 100
@@ -61,9 +61,21 @@ def test_steps_in_quick_succession_are_not_all_drawn(recordings: list[Path | Aud
 
 def test_no_bar_is_written_into_a_file(recordings: list[Path | AudioError]) -> None:
     out = io.StringIO()
-    progress = Progress(out, recordings)
+    progress = Progress(out, sizes_of(recordings))
     progress.follow(0, 30.0, 0.5)
     progress.clear()
     progress.finish()
     assert out.getvalue() == ""
     assert progress.summary.startswith("0 of 4 recordings heard to their end, 0:00:30.0")
+
+
+def test_an_archive_says_a_line_a_minute_where_there_is_no_terminal(
+    recordings: list[Path | AudioError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "_LINE_S", 0.0)
+    out = io.StringIO()
+    progress = Progress(out, sizes_of(recordings), lines=True)
+    progress.end(0, 60.0, failed=True)
+    assert out.getvalue().startswith("1/4 files, 0:01:00.0 heard, ")
+    assert "1 failed" in out.getvalue()
+    assert out.getvalue().endswith(" left\n")
