@@ -109,11 +109,11 @@ def _subcommand(name: str, words: Sequence[str]) -> int:
 
 
 def _version(model: Path | None) -> int:
-    from rainwatchd.hearing.model_file import PACKAGED, read_model
+    from rainwatchd.hearing.model_file import model_path, read_model
 
     print(f"rainwatchd {__version__}")
-    file = read_model(model or PACKAGED)
-    print(f"model {file.name} sha256:{file.digest}")
+    file = read_model(model_path(model))
+    print(f"model {file.name} ({file.licence}) sha256:{file.digest}")
     return 0
 
 
@@ -269,7 +269,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print program and model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML file")
-    parser.add_argument("--model", type=Path, metavar="FILE", help="instead of the shipped model")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="instead of the shipped model; open: the one that ships for any use",
+    )
     parser.add_argument(
         "--check", action="store_true", help="try configuration, model, microphone, broker, disk"
     )

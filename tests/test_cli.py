@@ -352,7 +352,11 @@ def test_a_model_that_is_not_there_is_named(
 
 def test_the_version_names_the_model(run: Run, tiny_model: Path) -> None:
     digest = read_model(tiny_model).digest
-    assert run("--version") == (0, f"rainwatchd {__version__}\nmodel tiny 1 sha256:{digest}\n", "")
+    assert run("--version") == (
+        0,
+        f"rainwatchd {__version__}\nmodel tiny 1 (licence not stated) sha256:{digest}\n",
+        "",
+    )
 
 
 def test_the_version_loads_no_network_and_no_sound(tiny_model: Path) -> None:

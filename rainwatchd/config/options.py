@@ -21,7 +21,7 @@ from rainwatchd.config.lines import Path as KeyPath
 from rainwatchd.config.reading import parse
 from rainwatchd.decision.events import DeviceId
 from rainwatchd.errors import ConfigError, ModelError
-from rainwatchd.hearing.model_file import PACKAGED, read_model
+from rainwatchd.hearing.model_file import model_path, read_model
 from rainwatchd.hearing.model_spec import DecisionRule, ModelSpec
 
 DEFAULT_PATH = Path("/etc/rainwatchd/rainwatchd.yaml")
@@ -62,8 +62,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def model_path(self) -> Path:
-        """The model file: `model`, else the one that ships."""
-        return Path(self.model) if self.model else PACKAGED
+        """The model file: `model`, which may be ``open``, else the one that ships."""
+        return model_path(self.model)
 
     @property
     def identity(self) -> str:
@@ -159,7 +159,7 @@ def _decode(document: Document) -> Config:
 def _spec(model: object) -> ModelSpec | None:
     """Read what the model says about itself, only where the file changes its rules."""
     try:
-        return read_model(Path(model) if isinstance(model, str) else PACKAGED).spec
+        return read_model(model_path(model if isinstance(model, str) else None)).spec
     except (ModelError, ValueError):
         # Told by whoever needs the model; the daemon has another to go on with.
         return None

@@ -14,7 +14,13 @@ _METADATA_PROPS = 14
 """Number of ``ModelProto.metadata_props`` in onnx.proto; each has a key (1) and a value (2)."""
 
 PACKAGED = Path(__file__).parents[1] / "models" / "rainwatch.onnx"
-"""The model that ships with the program."""
+"""The model that ships with the program; for non-commercial use."""
+
+OPEN = PACKAGED.with_name("rainwatch-open.onnx")
+"""The one that ships for any use, trained on fewer recordings."""
+
+SHIPPED = {"open": OPEN}
+"""Names that a configuration may give instead of a file."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,16 @@ class ModelFile:
     def name(self) -> str:
         """Name and version, as messages carry them."""
         return f"{self.spec.name} {self.spec.version}"
+
+    @property
+    def licence(self) -> str:
+        """What it may be used under, as its metadata says."""
+        return self.spec.licence or "licence not stated"
+
+
+def model_path(named: str | Path | None) -> Path:
+    """Return the file that is meant: by its path, by a name of `SHIPPED`, or, None, `PACKAGED`."""
+    return SHIPPED.get(str(named), Path(named)) if named else PACKAGED
 
 
 def read_model(path: Path) -> ModelFile:

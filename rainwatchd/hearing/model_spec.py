@@ -54,6 +54,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     format: int
     name: str
     version: str
+    licence: str = ""
+    """SPDX identifier of what the file may be used under; empty where it doesn't say."""
     labels: list[str]
     sample_rate_hz: int
     n_fft: int

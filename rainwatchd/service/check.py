@@ -75,7 +75,8 @@ def _model(config: Config) -> str:
     # The step is checked against the model where windows are cut.
     Analysis(classifier, classifier.spec.sample_rate_hz, config.step_s)
     tested = "self-test passed" if classifier.spec.self_test else "it brings no self-test"
-    return f"{classifier.name}, {tested}, alerts on {', '.join(rules)}"
+    licence = classifier.spec.licence or "licence not stated"
+    return f"{classifier.name} ({licence}), {tested}, alerts on {', '.join(rules)}"
 
 
 def _microphone(config: Config) -> str:

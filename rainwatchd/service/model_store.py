@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rainwatchd.errors import ModelError
 from rainwatchd.hearing.classifier import Classifier
-from rainwatchd.hearing.model_file import PACKAGED
+from rainwatchd.hearing.model_file import OPEN, PACKAGED
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class ModelStore:
         self._forget_trial()
 
     def _begin_trial(self, classifier: Classifier) -> None:
-        if classifier.path == PACKAGED or self._is_last_good(classifier):
+        if classifier.path in (PACKAGED, OPEN) or self._is_last_good(classifier):
             return
         digest, _, count = self._read_trial().partition(" ")
         starts = int(count) if digest == classifier.digest and count.isdigit() else 0
@@ -100,7 +100,7 @@ class ModelStore:
             return False
 
     def _keep(self, classifier: Classifier) -> None:
-        if classifier.path == PACKAGED or self._is_last_good(classifier):
+        if classifier.path in (PACKAGED, OPEN) or self._is_last_good(classifier):
             return
         part = self._last_good.with_suffix(".part")
         try:

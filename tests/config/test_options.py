@@ -13,6 +13,7 @@ from rainwatchd.config import options as config
 from rainwatchd.config.lines import Document
 from rainwatchd.config.reading import parse
 from rainwatchd.errors import ConfigError
+from rainwatchd.hearing.model_file import OPEN, PACKAGED
 from rainwatchd.hearing.model_spec import DecisionRule
 from tests.tiny_model import SPEC
 
@@ -95,6 +96,12 @@ def test_rules_are_held_against_the_model_with_file_and_line(
         f"{path}:7: decision.engine.off_threshold is 0.9, above on_threshold, 0.6; set both, "
         "off_threshold the lower",
     ]
+
+
+def test_a_shipped_model_is_chosen_by_its_name(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, "")).model_path == PACKAGED
+    assert config.load(write(tmp_path, "model: open")).model_path == OPEN
+    assert config.load(write(tmp_path, "model: /srv/own.onnx")).model_path == Path("/srv/own.onnx")
 
 
 def test_a_model_that_cannot_be_read_is_not_the_rules_mistake(tmp_path: Path) -> None:
