@@ -80,30 +80,43 @@ unit: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks
 
-# Three models that each hold a third of the recordings out say how good the shipped one is,
-# which hears them all. Each run goes on where an interruption left it. Training batch norm keeps
-# one core busy however many there are, so two models are trained at a time, a thread each.
+# Three models of a kind that each hold a third of the recordings out say how good the two shipped
+# ones are, which hear all that their licence allows. Each run goes on where an interruption left
+# it, and runs of one licence share their mixed windows. Training batch norm keeps one core busy
+# however many there are, so two models are trained at a time, a thread each.
 model: $(VENV)/test.stamp
-	$(MAKE) --jobs=2 $(FOLDS) build/final/model.onnx
-	$(BIN)/python -m training tune build/final/model.onnx build/final/model-fp32.onnx \
-		--folds $(FOLDS) --data $(SHARED)/data/manifest.csv --false-alarms 0
-	install -m 644 build/final/model.onnx rainwatchd/models/rainwatch.onnx
-	install -m 644 build/final/model-fp32.onnx rainwatchd/models/rainwatch-fp32.onnx
-	install -m 644 build/final/model.json rainwatchd/models/rainwatch.json
-	$(BIN)/python -m training evaluate rainwatchd/models/rainwatch.onnx --folds $(FOLDS) \
+	$(MAKE) --jobs=2 $(FOLDS) build/final/model.onnx $(OPEN_FOLDS) build/open/model.onnx
+	$(call INSTALL,final,rainwatch,$(FOLDS))
+	$(call INSTALL,open,rainwatch-open,$(OPEN_FOLDS))
+
+# 1: folder in build, 2: name in the package, 3: the cross-validation's models
+define INSTALL
+	$(BIN)/python -m training tune build/$(1)/model.onnx --folds $(3) \
+		--data $(SHARED)/data/manifest.csv
+	install -m 644 build/$(1)/model.onnx rainwatchd/models/$(2).onnx
+	install -m 644 build/$(1)/model.json rainwatchd/models/$(2).json
+	$(BIN)/python -m training evaluate rainwatchd/models/$(2).onnx --folds $(3) \
 		--data $(SHARED)/data/manifest.csv --baselines training/baselines/results.json \
 		--notes training/notes.md
+endef
 
 FOLDS := $(foreach part,1 2 3,build/fold$(part)/model.onnx)
+OPEN_FOLDS := $(foreach part,1 2 3,build/open-fold$(part)/model.onnx)
 TRAIN := OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
-	$(BIN)/python -m training train \
-	--data $(SHARED)/data/manifest.csv
+	$(BIN)/python -m training train --data $(SHARED)/data/manifest.csv --mixed build/examples
+VERSION = --version $(shell $(BIN)/python -c 'import rainwatchd; print(rainwatchd.__version__)')
 
 build/fold%/model.onnx: $(VENV)/test.stamp
 	$(TRAIN) $(@D) --fold $*
 
+build/open-fold%/model.onnx: $(VENV)/test.stamp
+	$(TRAIN) $(@D) --fold $* --licence open
+
 build/final/model.onnx: $(VENV)/test.stamp
-	$(TRAIN) $(@D)
+	$(TRAIN) $(@D) --name rainwatch-mobilenetv2 $(VERSION)
+
+build/open/model.onnx: $(VENV)/test.stamp
+	$(TRAIN) $(@D) --licence open --name rainwatch-open-mobilenetv2 $(VERSION)
 
 torture: $(VENV)/test.stamp
 	$(BIN)/python -m tests.torture --seconds $(SECONDS) --seed $(SEED)

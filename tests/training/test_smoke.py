@@ -56,7 +56,7 @@ from pathlib import Path
 from training.network.model import build, together
 windows = np.load(sys.argv[1])
 networks = []
-for frames, trained in zip((32, 64), sys.argv[4:]):
+for frames, trained in zip((64,), sys.argv[4:]):
     networks.append(build(windows.shape[1], frames, 4, weights=Path(sys.argv[2])))
     networks[-1].load_weights(trained)
 np.save(sys.argv[3], together(networks).predict(windows, verbose=0))
@@ -64,7 +64,7 @@ np.save(sys.argv[3], together(networks).predict(windows, verbose=0))
     classifier = Classifier(trained / "model-fp32.onnx")
     windows = _windows(classifier.spec, CHAINSAW, FOREST)
     np.save(trained / "windows.npy", windows)
-    networks = [trained / f"window-of-{s}-s" / "trained.weights.h5" for s in (2, 4)]
+    networks = [trained / f"window-of-{s}-s" / "trained.weights.h5" for s in (4,)]
     random = _random_weights(trained / "any.weights.h5")
     _run("-c", script, trained / "windows.npy", random, trained / "keras.npy", *networks)
     onnx = np.array([classifier.scores(window) for window in windows])

@@ -2,8 +2,10 @@
 
 from training.dataset.clip import (
     LABELS,
+    LICENCES,
     Clip,
     DataError,
+    check_present,
     check_readable,
     digest,
     load,
@@ -11,12 +13,15 @@ from training.dataset.clip import (
 )
 from training.dataset.layouts import read
 from training.dataset.manifest import read_manifest
+from training.dataset.screen import screened
 from training.dataset.split import folds, split_by_recording
 
 __all__ = [
     "LABELS",
+    "LICENCES",
     "Clip",
     "DataError",
+    "check_present",
     "check_readable",
     "digest",
     "folds",
@@ -24,5 +29,6 @@ __all__ = [
     "publishable",
     "read",
     "read_manifest",
+    "screened",
     "split_by_recording",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,11 +48,21 @@ class Clip:
     attribution: str = ""
     machine_like: float = 0.0
     """How sure another tagger was of a machine in it, 0 to 1: a hint at hard negatives."""
+    foreign: float = 0.0
+    """How sure it was of speech, music, an alarm or clatter in it."""
 
 
-def publishable(clips: Iterable[Clip]) -> list[Clip]:
-    """Return the clips whose licence allows a model under any licence: what trains it."""
-    return [clip for clip in clips if clip.use == "train"]
+LICENCES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "open": ("Apache-2.0", ("train",)),
+    "non-commercial": ("CC-BY-NC-4.0", ("train", "train-nc")),
+}
+"""What a model may be published as: its SPDX identifier, and the uses that may train it."""
+
+
+def publishable(clips: Iterable[Clip], licence: str = "open") -> list[Clip]:
+    """Return the clips that may train a model under `licence`, one of `LICENCES`."""
+    _, uses = LICENCES[licence]
+    return [clip for clip in clips if clip.use in uses]
 
 
 def load(clip: Clip, rate_hz: int) -> Floats:
@@ -93,6 +103,17 @@ def check_readable(clips: Iterable[Clip]) -> None:
     if reasons:
         more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
         raise DataError("; ".join(reasons[:3]) + more)
+
+
+def check_present(clips: Iterable[Clip]) -> None:
+    """Raise one `DataError` that counts the files that aren't there and names three."""
+    missing = [clip.path for clip in clips if not clip.path.is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the recordings {'is' if len(missing) == 1 else 'are'} missing "
+            f"({', '.join(map(str, missing[:3]))}{', ...' if len(missing) > 3 else ''}): "
+            "fetch them, or take their rows out"
+        )
 
 
 def digest(clips: Sequence[Clip]) -> str:

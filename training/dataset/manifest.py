@@ -19,6 +19,14 @@ _MACHINE = re.compile(
 )
 """A class of AudioSet that is a machine, and its score, in ``audioset_tags``."""
 
+_FOREIGN = re.compile(
+    r"(?:Speech|Conversation|Narration|Music|Chant|Mantra|Singing|Song|Drum|Percussion|Guitar"
+    r"|Piano|Beep|Alarm|Telephone|Ringtone|Siren|Clatter|Rattle|Snake|Clickety|Camera"
+    r"|Single-lens|Dog|Bird|Animal|Child|Laughter|Bell|Explosion|Burping)"
+    r"[^;]*? ([01]\.\d+)(?:;|$)"
+)
+"""The same for what is heard over a machine in a badly cut clip."""
+
 
 def read_manifest(path: Path) -> list[Clip]:
     """Read the clips of a manifest, paths relative to its folder.
@@ -96,4 +104,5 @@ def _clip(manifest: Path, line: int, row: dict[str, str | None]) -> Clip:
         license_checked=field("license_checked"),
         attribution=field("attribution"),
         machine_like=max(map(float, _MACHINE.findall(field("audioset_tags"))), default=0.0),
+        foreign=max(map(float, _FOREIGN.findall(field("audioset_tags"))), default=0.0),
     )

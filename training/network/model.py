@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from training.network.batch_norm import with_fused_norms
 
-GAIN_CONTROLS = ("contrast", "half_median", "window_maximum", "pcen")
+GAIN_CONTROLS = ("three_pictures", "contrast", "half_median", "window_maximum", "pcen")
 """Ways to bring a window into the network's range; the model card holds their comparison."""
 
 _SCALE_DB = 25.0
@@ -25,15 +25,17 @@ def build(
     frames: int,
     classes: int,
     *,
-    gain_control: str = "half_median",
+    gain_control: str = "three_pictures",
     weights: Path | None,
+    blank: bool = False,
     dropout: float = 0.3,
 ) -> Any:
     """Return the Keras model: ``log_mel [batch, n_mels, frames]`` in dB to ``scores``.
 
-    The output, softmax, has shape ``[batch, classes]``. `weights` is a file of
-    MobileNetV2's ImageNet weights without the top; None lets Keras fetch
-    its own. The sub-model that holds MobileNetV2 is the layer named ``mobilenet_v2``.
+    The output, softmax, has shape ``[batch, classes]``. `weights` is a file of MobileNetV2's
+    ImageNet weights without the top; None lets Keras fetch its own, or, where the network stays
+    `blank`, starts from chance. The sub-model that holds MobileNetV2 is the layer named
+    ``mobilenet_v2``.
     """
     import keras
 
@@ -42,10 +44,10 @@ def build(
     backbone = keras.applications.MobileNetV2(
         input_shape=(n_mels, frames, 3),
         include_top=False,
-        weights=None if weights else "imagenet",
+        weights=None if weights or blank else "imagenet",
         name="mobilenet_v2",
     )
-    if weights:
+    if weights and not blank:
         backbone.load_weights(weights)
     backbone = with_fused_norms(backbone)
     pooled = keras.layers.GlobalAveragePooling2D()(backbone(picture))
@@ -78,13 +80,26 @@ def together(networks: Sequence[Any]) -> Any:
     return keras.Model(log_mel, scores, name="rainwatch")
 
 
+def merged(network: Any, classes: int = 4) -> Any:
+    """Return `network` with what it knows beyond `classes` added to the first, background."""
+    import keras
+    from keras import ops
+
+    scores = network.output
+    quiet = scores[:, :1] + ops.sum(scores[:, classes:], axis=1, keepdims=True)
+    whole = keras.layers.Concatenate(name="scores_merged")([quiet, scores[:, 1:classes]])
+    return keras.Model(network.input, whole, name="rainwatch")
+
+
 def gain_control_layer(kind: str, n_mels: int) -> Any:
     """Return the layer that turns dB ``[batch, n_mels, frames]`` into a three-channel picture.
 
     contrast: level against the window's median; against each band's own running median over
     time (events stay, steady noise goes); against neighbouring bands (harmonics stay, broad
     noise goes). half_median: half of each per-band median and half of the overall one is taken
-    off, three times the same. window_maximum: librosa's ``ref=np.max`` with 80 dB of range.
+    off, three times the same. three_pictures: window_maximum, half_median and the contrast to the
+    band's own median, a channel each: the first keeps a steady hum that the others take away.
+    window_maximum: librosa's ``ref=np.max`` with 80 dB of range.
     pcen: per-channel energy normalisation (Wang et al. 2017) with the window's per-band mean
     as its reference.
     """
@@ -125,7 +140,19 @@ def gain_control_layer(kind: str, n_mels: int) -> Any:
         level = ops.sqrt(energy / ops.power(reference + 1e-9, 0.9) * 1e-1 + 2.0) - np.sqrt(2.0)
         return ops.repeat(ops.expand_dims(ops.clip(level, 0.0, 3.0) - 1.0, -1), 3, axis=-1)
 
+    def three_pictures(log_mel: Any) -> Any:
+        band = median(log_mel, 2)
+        overall = ops.mean(band, axis=1, keepdims=True)
+        peak = ops.max(log_mel, axis=(1, 2), keepdims=True)
+        channels = (
+            ops.clip((log_mel - peak) / 40.0 + 1.0, -1.0, 1.0),
+            ops.clip((log_mel - 0.5 * band - 0.5 * overall) / _SCALE_DB, -1.5, 3.0),
+            ops.clip((log_mel - band) / (_SCALE_DB / 2), -1.5, 3.0),
+        )
+        return ops.stack(channels, axis=-1)
+
     layers = {
+        "three_pictures": three_pictures,
         "contrast": contrast,
         "half_median": half_median,
         "window_maximum": window_maximum,

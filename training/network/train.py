@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rainwatchd.hearing.log_mel import MelSpec
-from training.network.model import build, prepare_fine_tuning
-from training.soundscape.examples import Examples
-from training.soundscape.remix import Remix
+from training.dataset import DataError
+from training.network.model import build, merged, prepare_fine_tuning, together
+from training.soundscape.examples import Allowed, Examples
+from training.soundscape.mixer import Recipe
+from training.soundscape.remix import Remix, with_machine
 
 FRONT_ENDS: Mapping[str, MelSpec] = {
     "standard": MelSpec(16000, 2048, 1000, 128, 40.0, 4000.0),
@@ -24,8 +26,8 @@ FRONT_ENDS: Mapping[str, MelSpec] = {
 }
 """Front-ends that were compared; see the model card."""
 
-WINDOWS_S = (2.0, 4.0)
-"""One network hears the last two seconds, another the last four; they err on different sounds."""
+WINDOWS_S = (4.0,)
+"""Lengths of the windows that ship, a network for each."""
 
 EXAMPLE_S = 4.0
 """Length of an example, of which windows are cut: what `Recipe.length` holds. None is longer."""
@@ -39,7 +41,9 @@ _HEAD_EXAMPLES = 2000
 class TrainingSettings:
     """Everything that shapes the network besides its examples."""
 
-    gain_control: str = "half_median"
+    gain_control: str = "three_pictures"
+    machines: bool = False
+    """Whether other machines are classes of their own, which the exported model adds up."""
     epochs: int = 8
     head_learning_rate: float = 2e-3
     learning_rate: float = 1e-3
@@ -50,17 +54,82 @@ class TrainingSettings:
     seed: int = 1
 
 
+@dataclass(frozen=True)
+class Start:
+    """Weights that a network starts from."""
+
+    imagenet: Path | None = None
+    """MobileNetV2's without the top; None: Keras' own."""
+    trained: Mapping[float, Path] = field(default_factory=dict)
+    """A whole network's, by its window in seconds, where one was trained before."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every window of a run is cut from."""
+
+    examples: Examples
+    allowed: Allowed | None
+    mel: MelSpec
+    recipe: Recipe
+
+    def remix(self, window_s: float, settings: TrainingSettings) -> Remix:
+        """Return what draws windows of `window_s`; `DataError` where less than a batch is left."""
+        frames = self.mel.frames_in(window_s)
+        remix = Remix(
+            self.examples,
+            self.mel,
+            self.recipe,
+            frames,
+            self.allowed,
+            machines=settings.machines,
+        )
+        if len(remix) < settings.batch_size:
+            raise DataError(
+                f"{len(remix)} windows hold nothing that is held out, fewer than a batch of "
+                f"{settings.batch_size}: mix more (--examples)"
+            )
+        return remix
+
+
+def train_windows(
+    material: Material,
+    validation: Callable[[float], Examples],
+    windows_s: Sequence[float],
+    settings: TrainingSettings,
+    *,
+    start: Start,
+    home: Callable[[float], Path],
+) -> tuple[Any, Examples]:
+    """Train a network for each window; return the model of all, and the longest's validation.
+
+    `validation` makes the held-out windows of a length and `home` says where its network lies.
+    """
+    networks = []
+    for window_s in windows_s:
+        unseen = validation(window_s)
+        remix = material.remix(window_s, settings)
+        before = start.trained.get(window_s)
+        network = train(
+            remix, unseen, settings, imagenet=start.imagenet, before=before, home=home(window_s)
+        )
+        networks.append(merged(network) if settings.machines else network)
+    return together(networks), unseen
+
+
 def train(
     remix: Remix,
     validation: Examples,
     settings: TrainingSettings,
     *,
-    weights: Path | None,
+    imagenet: Path | None,
     home: Path,
+    before: Path | None = None,
 ) -> Any:
     """Return the trained Keras model; progress, curves and checkpoints lie in `home`.
 
     A run that was interrupted goes on from its last whole epoch; one that ended is loaded.
+    `before` holds the weights of a network trained before, of the same shape.
     """
     import keras
 
@@ -68,24 +137,41 @@ def train(
     random.seed(settings.seed)
     keras.utils.set_random_seed(settings.seed)
     n_mels, frames = validation.log_mel.shape[1:]
+    wanted = _wanted(validation, settings)
     network = build(
         n_mels,
         frames,
-        validation.target.shape[1],
+        wanted.shape[1],
         gain_control=settings.gain_control,
-        weights=weights,
+        weights=imagenet,
+        blank=before is not None,
     )
     finished = home / "trained.weights.h5"
     if finished.exists():
         network.load_weights(finished)
         return network
-    if not (home / "backup").exists():
+    if before:
+        try:
+            network.load_weights(before)
+        except ValueError as error:
+            raise DataError(
+                f"{before}: not a network of this shape; give the options that it was trained with"
+            ) from error
+    elif not (home / "backup").exists():
         _train_head(network, remix, settings)
-    _train_all(network, remix, validation, settings, home)
+    _train_all(network, remix, (validation.log_mel.astype(np.float32), wanted), settings, home)
     network.save_weights(home / "trained.part.weights.h5")
     (home / "trained.part.weights.h5").rename(finished)
     draw_curves(home / "curves.csv", home / "curves.png")
     return network
+
+
+def _wanted(examples: Examples, settings: TrainingSettings) -> Any:
+    """Return the targets as the network is to learn them."""
+    if not settings.machines:
+        return examples.target
+    pairs = zip(examples.target, examples.machine, strict=True)
+    return np.stack([with_machine(target, int(machine)) for target, machine in pairs])
 
 
 def some_windows(remix: Remix, count: int, seed: int) -> tuple[Any, Any]:
@@ -110,7 +196,7 @@ def _train_head(network: Any, remix: Remix, settings: TrainingSettings) -> None:
 def _train_all(
     network: Any,
     remix: Remix,
-    validation: Examples,
+    validation: tuple[Any, Any],
     settings: TrainingSettings,
     home: Path,
 ) -> None:
@@ -131,7 +217,7 @@ def _train_all(
     network.fit(
         batches,
         epochs=settings.epochs,
-        validation_data=(validation.log_mel.astype(np.float32), validation.target),
+        validation_data=validation,
         validation_batch_size=64,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),

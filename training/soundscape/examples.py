@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from rainwatchd.hearing.log_mel import FLOOR_DB, LogMel, MelSpec
 from training.dataset import Clip
 from training.dataset import digest as data_digest
 from training.soundscape.library import Library
-from training.soundscape.mixer import Mixer, Recipe, target
+from training.soundscape.mixer import LAYERS, Layers, Mixer, Mixture, Recipe, target
 
 Halves = NDArray[np.float16]
 
@@ -40,6 +42,25 @@ class Examples:
     """Of the event where it is clear, shape ``(n, classes)``."""
     snr_db: Floats
     """Of what is mixed, shape ``(n,)``; NaN where there is no event or no ratio yet."""
+    machine: NDArray[np.int8]
+    """Place of a distractor's kind in `MACHINES`, from 1; 0 for all else; shape ``(n,)``."""
+    bed_of: NDArray[np.str_]
+    event_of: NDArray[np.str_]
+    """Recordings that the layers were cut from, empty where there are fewer; ``(n, LAYERS)``."""
+
+    def without(self, recordings: Collection[str]) -> Allowed:
+        """Return what holds none of `recordings`: one mixing serves all parts of a division."""
+        names = list(recordings)
+        bed, event = (np.isin(of, names).sum(axis=1) == 0 for of in (self.bed_of, self.event_of))
+        return Allowed(bed, event)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Which layers may be used; each of shape ``(n,)``."""
+
+    bed: NDArray[np.bool_]
+    event: NDArray[np.bool_]
 
 
 def make_examples(
@@ -67,18 +88,34 @@ def make_examples(
     home.mkdir(parents=True, exist_ok=True)
     (home / "settings.json").write_text(settings)
     shards = [home / f"{first // SHARD:05d}.npz" for first in range(0, count, SHARD)]
-    missing = [shard for shard in shards if not shard.exists()]
-    if missing:
-        mixer = Mixer(Library(clips, mel.sample_rate_hz, workers), recipe, seed)
-        with ProcessPoolExecutor(
-            workers, initializer=_prepare, initargs=(mixer, recipe, mel, frames)
-        ) as pool:
-            for done, _ in enumerate(pool.map(_write_shard, missing), start=1):
-                print(f"\rmixing: {done} of {len(missing)} shards", end="", file=sys.stderr)
-        print(file=sys.stderr)
+    if any(not shard.exists() for shard in shards):
+        with (home / "lock").open("w") as lock:
+            # Runs that share a folder take turns: the second finds what the first has mixed.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            missing = [shard for shard in shards if not shard.exists()]
+            if missing:
+                mixer = Mixer(Library(clips, mel.sample_rate_hz, workers), recipe, seed)
+                _write_all(missing, mixer, recipe, mel, frames=frames, workers=workers)
     parts = [np.load(shard) for shard in shards]
     arrays = [np.concatenate([part[name] for part in parts])[:count] for name in _ARRAYS]
     return Examples(*arrays)
+
+
+def _write_all(
+    missing: Sequence[Path],
+    mixer: Mixer,
+    recipe: Recipe,
+    mel: MelSpec,
+    *,
+    frames: int,
+    workers: int,
+) -> None:
+    with ProcessPoolExecutor(
+        workers, initializer=_prepare, initargs=(mixer, recipe, mel, frames)
+    ) as pool:
+        for done, _ in enumerate(pool.map(_write_shard, missing), start=1):
+            print(f"\rmixing: {done} of {len(missing)} shards", end="", file=sys.stderr)
+    print(file=sys.stderr)
 
 
 _ARRAYS = tuple(field.name for field in fields(Examples))
@@ -110,15 +147,24 @@ def _write_shard(path: Path) -> None:
     partial.rename(path)
 
 
-def _example(index: int) -> tuple[Halves, Halves, bool, Floats, float]:
+def _example(index: int) -> tuple[Any, ...]:
     """Return example `index`, its values in the order of `Examples`."""
     # Spread evenly by the golden ratio, so that every shard holds both kinds.
     if (index * 0.618034) % 1.0 < _Worker.recipe.ready:
-        mixture = _Worker.mixer.mixture(index)
-        return _log_mel(mixture.samples), _log_mel(None), False, mixture.target, mixture.snr_db
+        mixed = _Worker.mixer.mixture(index)
+        sound = (_log_mel(mixed.samples), _log_mel(None), False, mixed.target, mixed.snr_db)
+        return (*sound, *_origin(mixed))
     layers = _Worker.mixer.layers(index)
     clear = target(layers.label, np.inf)
-    return _log_mel(layers.bed), _log_mel(layers.event), True, clear, float("nan")
+    sound = (_log_mel(layers.bed), _log_mel(layers.event), True, clear, float("nan"))
+    return (*sound, *_origin(layers))
+
+
+def _origin(made: Mixture | Layers) -> tuple[Any, ...]:
+    def padded(names: tuple[str, ...]) -> NDArray[np.str_]:
+        return np.array((*names, "", "")[:LAYERS])
+
+    return np.int8(made.machine), padded(made.bed_of), padded(made.event_of)
 
 
 def _log_mel(samples: Floats | None) -> Halves:

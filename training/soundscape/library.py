@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,22 @@ from training.soundscape.looping import looped, trimmed
 _SHORTEST_S = 0.4
 """Shorter clips give a buzz of the loop's own rate when they are looped."""
 
-_KIND_SHARE = 10
-"""A kind of sound in one collection counts at most as this many recordings, so that none rules:
-74 minutes of engines are one car on as many days."""
+_KIND_SHARE = 6
+"""A kind of sound of one collection counts at most as this many recordings, so that none rules:
+26 minutes of engines are one car on as many days, 22 loops come from one game."""
+
+_NEGATIVE_SHARE = 24
+"""The same for kinds of negatives over all collections: there are 130 dogs."""
+
+_FREESOUND = "freesound-"
+"""Recordings that are named so are each somebody else's: another machine, another microphone."""
 
 _WHOLE_S = 4.0
 """A shorter recording counts by its length: half a second, looped, is soon known by heart."""
+
+_LONG = 3.0
+"""A long negative counts by the root of its length, up to this many times: an hour of a forest
+holds more than a call, and not as much more as it is longer."""
 
 _HARD = 1.5
 """What sounds wholly like a machine and is none is drawn 1 + this many times as often."""
@@ -31,6 +42,15 @@ _NEGATIVES = ("background", "other")
 
 _QUIET = 0.02
 """Share of a clip's peak under which its ends count as padding."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A stretch of sound, and what it was cut from."""
+
+    samples: Floats
+    """Shape ``(length,)``."""
+    clip: Clip
 
 
 class Library:
@@ -42,6 +62,7 @@ class Library:
         with ProcessPoolExecutor(workers) as pool:
             decoded = pool.map(_decode, clips, [rate_hz] * len(clips), chunksize=16)
             samples = list(decoded)
+        self._clips = list(clips)
         self._samples = samples
         usable = [n for n, heard in enumerate(samples) if heard.size >= _SHORTEST_S * rate_hz]
         self._indices: dict[str, list[int]] = defaultdict(list)
@@ -57,14 +78,13 @@ class Library:
         """Classes that there is something to draw from."""
         return sorted(self._indices)
 
-    def draw(self, label: str, length: int, rng: np.random.Generator, speed: float = 1.0) -> Floats:
-        """Return `length` samples of one random recording of `label`, peak 1 or less.
+    def draw(self, label: str, length: int, rng: np.random.Generator, speed: float = 1.0) -> Drawn:
+        """Return `length` samples of one clip of `label`, played at `speed`, anywhere in it.
 
-        A recording counts by its length, by how many there are of its kind and, where it is a
-        negative, by how much it sounds like a machine; what is too short is looped. `speed`
-        above 1 plays faster and higher.
+        A shorter clip is looped.
         """
-        samples = self._samples[rng.choice(self._indices[label], p=self._weights[label])]
+        index = rng.choice(self._indices[label], p=self._weights[label])
+        samples = self._samples[index]
         wanted = int(np.ceil(length * speed)) + 2
         if samples.size > wanted:
             first = int(rng.integers(samples.size - wanted + 1))
@@ -74,10 +94,10 @@ class Library:
             sound = samples.astype(np.float32) / 32768.0
             stretch = looped([sound], first + wanted, 0.0, self.rate_hz)[first:]
         if speed == 1.0:
-            return stretch[:length]
+            return Drawn(stretch[:length], self._clips[index])
         at = np.arange(length) * speed
         faster: Floats = np.interp(at, np.arange(stretch.size), stretch).astype(np.float32)
-        return faster
+        return Drawn(faster, self._clips[index])
 
 
 def _weights(clips: Sequence[Clip]) -> NDArray[np.float64]:
@@ -85,17 +105,27 @@ def _weights(clips: Sequence[Clip]) -> NDArray[np.float64]:
     recordings: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         recordings[clip.recording].append(clip)
-    kinds = Counter((own[0].source, own[0].sub_label) for own in recordings.values())
+    kinds = Counter(_kind(own[0]) for own in recordings.values())
     weights = []
     for clip in clips:
         own = recordings[clip.recording]
-        count = kinds[own[0].source, own[0].sub_label]
-        weight = min(count, _KIND_SHARE) / count / len(own)
-        weight *= min(1.0, sum(part.duration_s for part in own) / _WHOLE_S)
-        if clip.label in _NEGATIVES:
+        negative = clip.label in _NEGATIVES
+        count = kinds[_kind(own[0])]
+        share = _NEGATIVE_SHARE if negative else _KIND_SHARE
+        if not negative and own[0].recording.startswith(_FREESOUND):
+            share = count
+        worth = sum(part.duration_s for part in own) / _WHOLE_S
+        longest = _LONG if negative else 1.0
+        weight = min(count, share) / count / len(own) * min(worth, max(1.0, worth**0.5), longest)
+        if negative:
             weight *= 1.0 + _HARD * clip.machine_like
         weights.append(weight)
-    return np.array(weights) / sum(weights)
+    shares: NDArray[np.float64] = np.array(weights) / sum(weights)
+    return shares
+
+
+def _kind(clip: Clip) -> tuple[str, ...]:
+    return (clip.sub_label,) if clip.label in _NEGATIVES else (clip.source, clip.sub_label)
 
 
 def _decode(clip: Clip, rate_hz: int) -> NDArray[np.int16]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from rainwatchd.audio.samples import Floats
 from rainwatchd.hearing.log_mel import FLOOR_DB, MelSpec, band_edges_hz
-from training.soundscape.examples import Examples, Halves
-from training.soundscape.mixer import LABELS, Recipe, target
+from training.soundscape.examples import Allowed, Examples, Halves
+from training.soundscape.mixer import LABELS, MACHINES, Recipe, target
 from training.soundscape.snr import BAND_HZ
 
 _NEPERS = np.float32(np.log(10.0) / 10.0)
@@ -51,8 +51,20 @@ _MASK_SHARE = 0.5
 class Remix:
     """Draws training windows; the same generator state gives the same windows."""
 
-    def __init__(self, examples: Examples, mel: MelSpec, recipe: Recipe, frames: int) -> None:
-        """`frames` is a window's length; examples are longer, and cut at random."""
+    def __init__(
+        self,
+        examples: Examples,
+        mel: MelSpec,
+        recipe: Recipe,
+        frames: int,
+        allowed: Allowed | None = None,
+        *,
+        machines: bool = False,
+    ) -> None:
+        """`frames` is a window's length; examples are longer, and cut at random.
+
+        Only `allowed` layers are used. With `machines` each of `MACHINES` is a class of its own.
+        """
         edge_hz = band_edges_hz(mel)
         self._centre_hz = edge_hz[1:-1]
         # A Slaney band is a triangle of unit area: its power is its value times half its width.
@@ -61,40 +73,52 @@ class Remix:
         self._examples = examples
         self._recipe = recipe
         self._frames = frames
-        loud = examples.event.max(axis=(1, 2)) > FLOOR_DB
+        self._machines = machines
+        whole = np.ones(len(examples.apart), bool)
+        bed, event = (allowed.bed, allowed.event) if allowed else (whole, whole)
+        loud = np.array([window.max() > FLOOR_DB for window in examples.event])
         self._label = examples.target.argmax(axis=1)
-        self._beds = np.flatnonzero(examples.apart)
-        self._distractors = np.flatnonzero(examples.apart & loud & (self._label == 0))
+        self._chosen = np.flatnonzero(event & (examples.apart | bed))
+        self._beds = np.flatnonzero(examples.apart & bed)
+        self._distractors = np.flatnonzero(examples.apart & loud & event & (self._label == 0))
 
     def __len__(self) -> int:
         """Return the number of examples to choose from."""
-        return len(self._label)
+        return len(self._chosen)
 
     def batch(self, chosen: NDArray[np.intp], rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Return ``log_mel (n, n_mels, frames)`` and ``target (n, classes)`` for examples."""
-        pairs = [self._window(index, rng) for index in chosen]
+        pairs = [self._window(index, rng) for index in self._chosen[chosen]]
         log_mel = np.stack([window for window, _ in pairs])
         return log_mel, np.stack([wanted for _, wanted in pairs])
 
     def _window(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        machine = int(self._examples.machine[index])
         if self._examples.apart[index]:
-            window, wanted = self._mixed(index, rng)
+            window, wanted, machine = self._mixed(index, machine, rng)
         else:
             window = self._cut(self._examples.log_mel[index], rng)
             wanted = self._examples.target[index]
             if rng.random() < _BED_SHARE:
                 window = _add(window, self._bed(rng), rng.uniform(*_MORE_DB))
+        if self._machines:
+            wanted = with_machine(wanted, machine)
         return self._masked(self._microphone(window, rng), rng), wanted
 
-    def _mixed(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Lay the example's event over any ambience at a ratio drawn anew."""
+    def _mixed(
+        self, index: int, machine: int, rng: np.random.Generator
+    ) -> tuple[Floats, Floats, int]:
+        """Lay the example's event over any ambience at a ratio drawn anew.
+
+        Returns the window, its target, and `machine` where it is still there to hear.
+        """
         bed = self._bed(rng)
         if rng.random() < _BED_SHARE:
             bed = _add(bed, self._bed(rng), rng.uniform(*_BED_DB))
         label = LABELS[self._label[index]]
         event = self._cut(self._examples.event[index], rng)
         if event.max() <= FLOOR_DB or (label == "background" and rng.random() < _ALONE):
-            return bed, target("background", 0.0)
+            return bed, target("background", 0.0), 0
         if label == "background" and rng.random() < _SECOND_DISTRACTOR:
             other = self._cut(self._examples.event[rng.choice(self._distractors)], rng)
             event = _sum(event, other + np.float32(rng.uniform(*_DISTRACTOR_DB)))
@@ -105,7 +129,8 @@ class Remix:
         envelope_db, span = _envelope(event.shape[1], self._recipe.partial, rng)
         ratio = self._power(event[:, span]) / max(self._power(bed[:, span]), 1e-12)
         gain_db = snr_db - 10.0 * np.log10(max(ratio, 1e-12))
-        return _sum(bed, event + np.float32(gain_db) + envelope_db), target(label, snr_db)
+        window = _sum(bed, event + np.float32(gain_db) + envelope_db)
+        return window, target(label, snr_db), machine
 
     def _bed(self, rng: np.random.Generator) -> Floats:
         if rng.random() < _SILENT_SHARE:
@@ -149,6 +174,18 @@ class Remix:
             first = int(rng.integers(frames - width))
             window[:, first : first + width] = middle
         return window
+
+
+def with_machine(target: Floats, machine: int) -> Floats:
+    """Return `target` ``(classes,)`` with a class more for each of `MACHINES`.
+
+    What a distractor's ``background`` is worth goes to the machine that it is, from 1.
+    """
+    wider: Floats = np.pad(target, (0, len(MACHINES)))
+    if machine:
+        wider[target.size - 1 + machine] = wider[0]
+        wider[0] = 0.0
+    return wider
 
 
 def _sum(first: Floats, second: Floats) -> Floats:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ import pytest
 from rainwatchd.hearing.log_mel import MelSpec
 from tests.training.test_smoke import RECORDINGS, ROOT, _random_weights
 from training.__main__ import main
+from training.commands.options import imagenet_weights
 from training.commands.train import divide
-from training.dataset import DataError, read
+from training.dataset import LABELS, Clip, DataError, read
 from training.soundscape.examples import make_examples
 from training.soundscape.mixer import Recipe
 
@@ -45,16 +47,72 @@ def test_other_clips_get_examples_of_their_own(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_no_recording_is_in_two_parts() -> None:
-    training, validation, held_out = divide(read(RECORDINGS), 1, 2)
-    parts = [{clip.recording for clip in part} for part in (training, validation, held_out)]
+def test_no_recording_is_heard_and_held_out() -> None:
+    division = divide(read(RECORDINGS), "open", 1, 2)
+    parts = [{clip.recording for clip in part} for part in (division.training, division.held_out)]
     assert all(parts)
-    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    assert not parts[0] & parts[1]
+
+
+def test_both_licences_are_measured_on_the_same_recordings() -> None:
+    clips = [
+        replace(clip, use="train-nc") if number % 3 == 0 else clip
+        for number, clip in enumerate(read(RECORDINGS))
+    ]
+    free, whole = (divide(clips, licence, 1, 2) for licence in ("open", "non-commercial"))
+    assert free.held_out == whole.held_out
+    assert "train-nc" in {clip.use for clip in free.held_out}
+    assert {clip.use for clip in free.training} == {"train"}
+    assert {clip.use for clip in whole.training} == {"train", "train-nc"}
+    assert set(map(_name, free.training)) < set(map(_name, whole.training))
+
+
+def _name(clip: Clip) -> str:
+    return str(clip.path)
+
+
+def test_a_licence_that_allows_no_recording_is_refused() -> None:
+    clips = [replace(clip, use="train-nc") for clip in read(RECORDINGS)]
+    with pytest.raises(DataError, match="no recording may train a model under --licence open"):
+        divide(clips, "open", None, 3)
 
 
 def test_a_fold_that_is_not_there_is_refused() -> None:
     with pytest.raises(DataError, match="--fold is 4; allowed: 1 to 3"):
-        divide(read(RECORDINGS), 4, 3)
+        divide(read(RECORDINGS), "open", 4, 3)
+
+
+def test_missing_recordings_are_counted_and_three_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{label}_{n}.ogg,{label}{n},{label},5" for label in LABELS for n in range(4)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["path,recording,class,duration_s", *rows]))
+    assert main(["train", str(tmp_path / "run"), "--data", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("training: 20 of the recordings are missing (")
+    assert message.count(".ogg") == 3
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_not_there_are_missed_before_anything_is_mixed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(tmp_path / "run"), "--data", str(RECORDINGS)]
+    assert main([*command, "--weights", str(tmp_path / "none.h5")]) == 1
+    assert f"--weights {tmp_path / 'none.h5'}: no such file" in capsys.readouterr().err
+    assert main([*command, "--from", str(tmp_path)]) == 1
+    assert "window-of-4-s/trained.weights.h5 isn't there" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_cannot_be_downloaded_are_missed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match="ImageNet weights can't be downloaded"):
+        imagenet_weights(None)
+    assert not list(tmp_path.rglob("*.h5"))
 
 
 @pytest.mark.parametrize("windows_s", [["0.5"], ["2", "4.5"], ["nan"]])

@@ -33,7 +33,7 @@ def test_a_draw_has_the_length_asked_for_and_one_recording_in_it(tmp_path: Path)
     rng = np.random.default_rng(1)
     heard = set()
     for _ in range(20):
-        drawn = library.draw("engine", 2 * RATE_HZ, rng)
+        drawn = library.draw("engine", 2 * RATE_HZ, rng).samples
         assert drawn.shape == (2 * RATE_HZ,)
         spectrum = np.abs(np.fft.rfft(drawn * np.hanning(drawn.size))) ** 2
         low, high = spectrum[500:700].sum(), spectrum[1700:1900].sum()
@@ -45,7 +45,7 @@ def test_a_draw_has_the_length_asked_for_and_one_recording_in_it(tmp_path: Path)
 def test_speed_raises_the_pitch(tmp_path: Path) -> None:
     library = Library([_clip(tmp_path, "a", "1", 500.0, 3.0)], RATE_HZ, workers=1)
     faster = library.draw("engine", RATE_HZ, np.random.default_rng(1), speed=1.2)
-    assert abs(_tone_hz(faster) - 600.0) < 5.0
+    assert abs(_tone_hz(faster.samples) - 600.0) < 5.0
 
 
 def test_what_sounds_like_a_machine_is_drawn_more_often_where_it_is_none(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_what_sounds_like_a_machine_is_drawn_more_often_where_it_is_none(tmp_pat
     bees = replace(_clip(tmp_path, "b", "bees", 300.0, 4.0), label="background", machine_like=0.8)
     library = Library([bird, bees], RATE_HZ, workers=1)
     rng = np.random.default_rng(2)
-    low = sum(_tone_hz(library.draw("background", 4000, rng)) < 600.0 for _ in range(200))
+    low = sum(_tone_hz(library.draw("background", 4000, rng).samples) < 600.0 for _ in range(200))
     assert 115 <= low <= 160
 
 
@@ -61,7 +61,7 @@ def test_a_very_short_recording_counts_by_its_length(tmp_path: Path) -> None:
     clips = [_clip(tmp_path, "a", "1", 900.0, 0.5), _clip(tmp_path, "b", "2", 300.0, 4.5)]
     library = Library(clips, RATE_HZ, workers=1)
     rng = np.random.default_rng(2)
-    short = sum(_tone_hz(library.draw("engine", 4000, rng)) > 600.0 for _ in range(200))
+    short = sum(_tone_hz(library.draw("engine", 4000, rng).samples) > 600.0 for _ in range(200))
     assert 8 <= short <= 40
 
 
@@ -70,5 +70,23 @@ def test_one_large_source_does_not_rule(tmp_path: Path) -> None:
     few = [_clip(tmp_path, f"other_{i}", f"x{i}", 900.0, 0.5) for i in range(10)]
     library = Library(many + few, RATE_HZ, workers=1)
     rng = np.random.default_rng(2)
-    from_few = sum(_tone_hz(library.draw("engine", 4000, rng)) > 600.0 for _ in range(200))
+    from_few = sum(_tone_hz(library.draw("engine", 4000, rng).samples) > 600.0 for _ in range(200))
     assert 60 <= from_few <= 140
+
+
+def test_uploads_of_many_people_all_count(tmp_path: Path) -> None:
+    many = [_clip(tmp_path, "esc50", f"freesound-{i}", 300.0, 0.5) for i in range(60)]
+    few = [_clip(tmp_path, f"other_{i}", f"x{i}", 900.0, 0.5) for i in range(10)]
+    library = Library(many + few, RATE_HZ, workers=1)
+    rng = np.random.default_rng(2)
+    uploaded = sum(_tone_hz(library.draw("engine", 4000, rng).samples) < 600.0 for _ in range(200))
+    assert 150 <= uploaded <= 190
+
+
+def test_a_long_ambience_is_drawn_more_often_but_not_by_its_length(tmp_path: Path) -> None:
+    night = replace(_clip(tmp_path, "a", "night", 300.0, 64.0), label="background")
+    call = replace(_clip(tmp_path, "b", "call", 900.0, 4.0), label="background")
+    library = Library([night, call], RATE_HZ, workers=1)
+    rng = np.random.default_rng(2)
+    long = sum(_tone_hz(library.draw("background", 4000, rng).samples) < 600.0 for _ in range(200))
+    assert 130 <= long <= 170

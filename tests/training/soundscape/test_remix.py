@@ -12,7 +12,7 @@ from rainwatchd.audio.samples import Floats
 from rainwatchd.hearing.log_mel import FLOOR_DB, LogMel, MelSpec
 from training.dataset import read
 from training.soundscape.examples import Examples, make_examples
-from training.soundscape.mixer import LABELS, Recipe
+from training.soundscape.mixer import LABELS, MACHINES, Recipe
 from training.soundscape.remix import Remix
 from training.soundscape.snr import gain_for
 
@@ -73,6 +73,38 @@ def test_a_fainter_draw_leaves_less_of_the_event(examples: Examples) -> None:
     assert excess_db(20.0) > excess_db(0.0) + 5.0 > excess_db(-18.0) + 5.0
 
 
+def test_a_recording_that_is_held_out_is_in_no_window(examples: Examples) -> None:
+    names = {str(name) for name in examples.event_of.ravel()} - {""}
+    held_out = sorted(names)[::2]
+    remix = Remix(examples, MEL, Recipe(), FRAMES, examples.without(held_out))
+    log_mel, event = np.array(examples.log_mel), np.array(examples.event)
+    for layer, names_of in ((log_mel, examples.bed_of), (event, examples.event_of)):
+        for row, names_in in enumerate(names_of):
+            if set(names_in) & set(held_out):
+                layer[row] = np.nan
+    kept = replace(examples, log_mel=log_mel, event=event)
+    spoiled = Remix(kept, MEL, Recipe(), FRAMES, examples.without(held_out))
+    assert 0 < len(spoiled) < len(examples.apart)
+    for seed in range(3):
+        chosen = np.arange(len(spoiled))
+        log_mel, _ = spoiled.batch(chosen, np.random.default_rng(seed))
+        assert np.isfinite(log_mel).all()
+        np.testing.assert_array_equal(log_mel, remix.batch(chosen, np.random.default_rng(seed))[0])
+
+
+def test_other_machines_may_be_classes_of_their_own(examples: Examples) -> None:
+    remix = Remix(examples, MEL, PLAIN, FRAMES, machines=True)
+    _, target = remix.batch(_all(examples), np.random.default_rng(1))
+    assert target.shape == (60, 4 + len(MACHINES))
+    np.testing.assert_allclose(target.sum(axis=1), 1.0, atol=1e-6)
+    assert examples.machine.any()
+    named = target[:, 4:].max(axis=1) > 0.0
+    assert named.any()
+    np.testing.assert_array_equal(
+        target[named, 4:].argmax(axis=1) + 1, examples.machine[np.flatnonzero(named)]
+    )
+
+
 def test_adding_powers_is_close_to_adding_sound() -> None:
     # Noise over noise: their cross terms vanish on average.
     rng = np.random.default_rng(2)
@@ -86,6 +118,9 @@ def test_adding_powers_is_close_to_adding_sound() -> None:
         apart=np.array([True, True]),
         target=np.eye(4, dtype=np.float32)[[1, 0]],
         snr_db=np.full(2, np.nan, np.float32),
+        machine=np.zeros(2, np.int8),
+        bed_of=np.full((2, 2), "bed"),
+        event_of=np.full((2, 2), "event"),
     )
     for snr_db in (-6.0, 0.0, 12.0):
         gain = np.float32(gain_for(event, bed, snr_db, 16000))
