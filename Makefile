@@ -88,6 +88,7 @@ model: $(VENV)/test.stamp
 	$(MAKE) --jobs=2 $(FOLDS) build/final/model.onnx $(OPEN_FOLDS) build/open/model.onnx
 	$(call INSTALL,final,rainwatch,$(FOLDS))
 	$(call INSTALL,open,rainwatch-open,$(OPEN_FOLDS))
+	$(BIN)/python -m training halve build/final/model-fp32.onnx tests/models/rainwatch-float.onnx
 
 # 1: folder in build, 2: name in the package, 3: the cross-validation's models
 define INSTALL

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from rainwatchd.errors import RainwatchError
-from training.commands import baselines, evaluate
+from training.commands import baselines, evaluate, halve
 from training.commands import compare as compare_command
 from training.commands import train as train_command
 from training.commands import tune as tune_command
@@ -19,6 +19,7 @@ _COMMANDS = {
     "evaluate": evaluate,
     "tune": tune_command,
     "baselines": baselines,
+    "halve": halve,
 }
 
 
