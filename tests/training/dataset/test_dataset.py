@@ -12,6 +12,7 @@ from training.dataset import (
     publishable,
     read,
     read_manifest,
+    screened,
 )
 from training.dataset.split import joined_sessions
 
@@ -99,6 +100,39 @@ def test_a_clip_for_non_commercial_models_is_read_and_trains_no_open_one(tmp_pat
     clips = read_manifest(path)
     assert [clip.use for clip in clips] == ["train-nc", "train"]
     assert [clip.recording for clip in publishable(clips)] == ["b"]
+    assert [clip.recording for clip in publishable(clips, "non-commercial")] == ["a", "b"]
+
+
+def test_an_engine_under_louder_speech_or_alarms_trains_nothing(tmp_path: Path) -> None:
+    head = "path,recording,class,source,audioset_tags"
+    path = manifest(
+        tmp_path,
+        'a.wav,idle,engine,us8k,"Vehicle 0.31; Idling 0.20; Speech 0.12"',
+        'b.wav,talk,engine,us8k,"Speech 0.42; Vehicle 0.15"',
+        'c.wav,beep,chainsaw,us8k,"Beep, bleep 0.26; Alarm clock 0.15"',
+        'd.wav,dog,background,us8k,"Dog 0.80; Speech 0.30"',
+        'e.wav,faint,engine,us8k,"Noise 0.10; Speech 0.05"',
+        head=head,
+    )
+    assert [clip.recording for clip in screened(read_manifest(path))] == ["idle", "dog", "faint"]
+
+
+def test_an_unwatched_recorder_is_neither_believed_nor_drawn_as_a_hard_negative(
+    tmp_path: Path,
+) -> None:
+    head = "path,recording,class,source,audioset_tags"
+    path = manifest(
+        tmp_path,
+        'a.wav,jet,background,humboldt_v6da,"Jet engine 0.40; Vehicle 0.38"',
+        'b.wav,insect,background,humboldt_v6da,"Helicopter 0.29; Insect 0.20"',
+        'c.wav,pond,background,other_place,"Helicopter 0.40"',
+        head=head,
+    )
+    kept = screened(read_manifest(path))
+    assert [(clip.recording, clip.machine_like) for clip in kept] == [
+        ("insect", 0.0),
+        ("pond", 0.4),
+    ]
 
 
 def test_neighbouring_uploads_are_one_recording_but_only_within_a_class() -> None:

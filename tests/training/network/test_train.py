@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from rainwatchd.hearing.log_mel import MelSpec
+from rainwatchd.hearing.model_file import read_model
 from tests.training.test_smoke import RECORDINGS, ROOT, _random_weights
 from training.__main__ import main
 from training.commands.options import imagenet_weights
@@ -155,6 +156,14 @@ def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     assert set(_epochs(curves)) == {0, 1, 2}
     assert "Epoch 1/3" not in done.stdout.decode()
     assert (out / "model.onnx").exists()
+    assert "which flatters it; nothing was held out" in done.stdout.decode()
+    own = tmp_path / "own"
+    command[command.index(str(out))] = str(own)
+    options = ["--from", str(out), "--mixed", str(out / "examples"), "--epochs", "1"]
+    subprocess.run([*command, *options], cwd=ROOT, env=environment, check=True)
+    spec = read_model(own / "model.onnx").spec
+    assert (spec.name, spec.version, spec.licence) == ("own", "1", "CC-BY-NC-4.0")
+    command[command.index(str(own))] = str(out)
     for other in (["--epochs", "2"], ["--front-end", "wide"]):
         refused = subprocess.run(
             [*command, *other], cwd=ROOT, env=environment, capture_output=True, check=False
