@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml .ci/constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint .ci/constraints.txt
-TEST_PACKAGES := espeak-ng g++ libasound2-plugins libmagic1 libportaudio2 mosquitto \
+TEST_PACKAGES := chromium espeak-ng g++ libasound2-plugins libmagic1 libportaudio2 mosquitto \
 	mosquitto-clients openssl procps pulseaudio pulseaudio-utils sox systemd
 
 # The library writes telemetry files into the user's cache folder otherwise.
