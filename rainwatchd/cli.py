@@ -33,7 +33,11 @@ EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h; systemd doesn't restart the service on it."""
 EXIT_INTERRUPTED = 130
 
-SUBCOMMANDS: Mapping[str, str] = {"export": "rainwatchd.replay.exports.command"}
+SUBCOMMANDS: Mapping[str, str] = {
+    "events": "rainwatchd.service.events",
+    "export": "rainwatchd.replay.exports.command",
+    "live": "rainwatchd.service.live",
+}
 """What is neither listening nor replaying -> the module that does it: its first docstring line is
 the help, ``configure(parser)`` describes the options, ``run(options)`` returns the exit status."""
 
@@ -190,27 +194,25 @@ def _check(config: Config) -> int:
 
 
 def _list_devices() -> int:
-    from rainwatchd.audio.devices import list_devices
+    from rainwatchd.audio.devices import some_devices
 
-    for device in list_devices():
+    for device in some_devices():
         default = ", the default" if device.is_default else ""
         print(f"{device}: {device.channels} channels, {device.rate_hz} Hz{default}")
     return 0
 
 
 def _daemon(load: Callable[[], Config], verbose: bool) -> int:
-    import logging
+    from rainwatchd.service.journal import log_to_stderr, to_journal
+    from rainwatchd.service.systemd_notify import SystemdNotify
 
+    log_to_stderr(journal=to_journal())
+    # A mistake in the file is told before the network's runtime is loaded, which takes a cold
+    # board half a minute.
+    load()
+    SystemdNotify().status("loading")
     from rainwatchd.service.daemon import listen
 
-    # journald reads <N> before a line as its priority, 3 being an error and 6 information.
-    journal = "JOURNAL_STREAM" in os.environ
-    logging.basicConfig(
-        level=logging.INFO, format="<%(levelname)s>%(message)s" if journal else "%(message)s"
-    )
-    if journal:
-        for level, priority in ((10, 7), (20, 6), (30, 4), (40, 3), (50, 2)):
-            logging.addLevelName(level, str(priority))
     listen(load, verbose=verbose)
     return 0
 
@@ -228,7 +230,12 @@ def _cores() -> int:
 
 
 def _fail(message: object, status: int) -> int:
-    print(f"rainwatchd: {message}", file=sys.stderr)
+    said = f"rainwatchd: {message}"
+    if "JOURNAL_STREAM" in os.environ:
+        from rainwatchd.service.journal import ERROR, prefixed, to_journal
+
+        said = prefixed(said, ERROR) if to_journal() else said
+    print(said, file=sys.stderr)
     return status
 
 
@@ -260,8 +267,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Hears chainsaws, engines and storms in rainforest audio.",
         epilog="Every key of the configuration file is an option too, with a dot below a "
-        "section: --step_s 0.5 --audio.channel 2; --help-config lists them. Exit status: 0 all is "
-        "well, 1 something failed (of a replay: any recording), 2 wrong usage, 78 wrong "
+        "section: --step_s 0.5 --audio.channel 2; --help-config lists them. Also, each with its "
+        f"own --help: {', '.join(f'rainwatchd {name}' for name in SUBCOMMANDS)}. Exit status: 0 "
+        "all is well, 1 something failed (of a replay: any recording), 2 wrong usage, 78 wrong "
         "configuration.",
     )
     parser.add_argument(

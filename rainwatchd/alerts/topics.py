@@ -12,6 +12,21 @@ class Topics:
     device_id: str
 
     @property
+    def all(self) -> str:
+        """Everything that the device says and is told."""
+        return f"rainwatch/{self.device_id}/#"
+
+    @property
+    def look(self) -> str:
+        """To the device: somebody asks for a minute of its spectrum."""
+        return f"rainwatch/{self.device_id}/look"
+
+    @property
+    def spectrum(self) -> str:
+        """A column a second, while somebody looks."""
+        return f"rainwatch/{self.device_id}/spectrum"
+
+    @property
     def detection(self) -> str:
         """Every phase of every event."""
         return f"rainwatch/{self.device_id}/detection"

@@ -64,6 +64,25 @@ def list_devices(sysfs: Path = Path("/sys")) -> list[InputDevice]:
     return devices
 
 
+def some_devices(cards: Path = Path("/proc/asound/cards")) -> list[InputDevice]:
+    """Return the devices with inputs; raise `AudioError` that says where to look if none has."""
+    if devices := list_devices():
+        return devices
+    try:
+        listed = [line.strip() for line in cards.read_text(encoding="utf-8").splitlines() if line]
+    except OSError:
+        listed = []
+    if not any("[" in line for line in listed):
+        raise AudioError(
+            "no microphone: the kernel sees no sound card; is it plugged in (lsusb), does it get "
+            "enough power (dmesg), is its overlay in /boot/firmware/config.txt?"
+        )
+    raise AudioError(
+        f"no microphone, though there is a sound card ({listed[0]}); can it record (arecord -l), "
+        "is another program using it, is this user in the group audio?"
+    )
+
+
 def choose(wanted: str | None, devices: Sequence[InputDevice]) -> InputDevice:
     """Return the one device that `wanted` means; None means the system's default.
 

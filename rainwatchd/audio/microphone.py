@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from rainwatchd.audio.channels import check_channel, to_mono
+from rainwatchd.audio.losses import Lateness
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError
@@ -19,6 +20,10 @@ BLOCK_S = 0.2
 """Sound in one callback. PortAudio would choose 10 ms: a hundred wake-ups a second of Python,
 which cost several times what the sound costs to analyse."""
 
+LATENCY_S = 2.0
+"""Sound that the driver holds for a machine that is busy elsewhere. PortAudio's own idea of a high
+latency is two blocks: a starved board lost sound a dozen times a minute."""
+
 MOST_CHANNELS = 8
 """A device with more is a sound server that makes as many as are asked for: it mixes better."""
 
@@ -26,11 +31,13 @@ MOST_CHANNELS = 8
 @functools.cache
 def portaudio() -> ModuleType:
     """Return the sounddevice module, whose import initialises PortAudio and lists the devices."""
+    _silence_c()
     try:
         import sounddevice  # noqa: PLC0415
     except OSError as error:
         raise AudioError("PortAudio is missing: install the package libportaudio2") from error
     _silence_alsa()
+    _shorten_periods(sounddevice)
     module: ModuleType = sounddevice
     return module
 
@@ -52,6 +59,26 @@ def _silence_alsa() -> None:
     """Keep ALSA from printing forty lines about devices that nobody asked for, at each scan."""
     with contextlib.suppress(OSError):
         ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_IGNORE)
+
+
+def _silence_c() -> None:
+    """Keep PortAudio from printing which of its expressions failed: what it means is raised.
+
+    It writes to C's ``stderr``, which is neither Python's nor where glibc says why it aborts.
+    """
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    nowhere = libc.fopen(b"/dev/null", b"w")
+    if nowhere:
+        ctypes.c_void_p.in_dll(libc, "stderr").value = nowhere
+
+
+def _shorten_periods(sounddevice: ModuleType) -> None:
+    """Have ALSA's buffer cut into blocks: PortAudio's four parts of it would come in bursts."""
+    # Missing where PortAudio was built without ALSA.
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(sounddevice._libname)
+        library.PaAlsa_SetNumPeriods(round(LATENCY_S / BLOCK_S))
 
 
 _IGNORE = ctypes.CFUNCTYPE(None)(lambda: None)
@@ -113,10 +140,11 @@ class Microphone:
                 samplerate=self.rate_hz,
                 blocksize=round(BLOCK_S * self.rate_hz),
                 dtype="float32",
-                latency="high",
+                latency=LATENCY_S,
                 callback=self._on_block,
                 finished_callback=self._arrived.set,
             )
+            self._lateness = Lateness(self.rate_hz)
             self._last_callback_s = time.monotonic()
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
@@ -142,13 +170,13 @@ class Microphone:
             stream.close(ignore_errors=True)
 
     def _on_block(self, block: Floats, frames: int, _time: Any, status: Any) -> None:
-        ring = self._ring
+        ring, now_s = self._ring, time.monotonic()
+        missing = self._lateness.arrive(frames, now_s, dropped=bool(status.input_overflow))
         if ring is not None:
-            if status.input_overflow:
-                # PortAudio doesn't say how much was dropped; one block is the least.
+            if missing:
                 self.overflows += 1
-                ring.skip(frames)
+                ring.skip(missing)
             ring.write(to_mono(block, self._channel))
         self.blocks += 1
-        self._last_callback_s = time.monotonic()
+        self._last_callback_s = now_s
         self._arrived.set()

@@ -7,6 +7,7 @@ import threading
 import time
 
 from rainwatchd.audio.devices import choose, list_devices
+from rainwatchd.audio.losses import Losses
 from rainwatchd.audio.microphone import Microphone, restart_portaudio
 from rainwatchd.audio.options import AudioOptions
 from rainwatchd.audio.ring import RingBuffer
@@ -55,6 +56,7 @@ class SupervisedMicrophone:
         """Times that the device was opened again."""
         self._options = options
         self._report = report
+        self._losses = Losses()
         self._microphone: Microphone | None = None
         self._opening: _Opening | None = None
         self._backoff_s = FIRST_BACKOFF_S
@@ -68,6 +70,11 @@ class SupervisedMicrophone:
         self._await_sound = False
         self._zeros = 0
         self._checked = 0
+
+    @property
+    def drops(self) -> int:
+        """Times that the driver dropped sound."""
+        return self._losses.total
 
     @property
     def recovering(self) -> bool:
@@ -101,6 +108,7 @@ class SupervisedMicrophone:
             self._seek(ring, timeout_s)
             return True
         active = microphone.fill(ring, timeout_s)
+        self._look_for_losses(microphone)
         fault = self._fault(microphone, active, ring)
         if fault is not None:
             microphone.detach()
@@ -185,8 +193,21 @@ class SupervisedMicrophone:
     def _take(self, microphone: Microphone) -> None:
         self._microphone, self._opening = microphone, None
         self._zeros = 0
+        self._losses.reopened()
         self.rate_hz, self.channels = microphone.rate_hz, microphone.channels
         log.info("listening to %s at %d Hz", microphone.name, microphone.rate_hz)
+
+    def _look_for_losses(self, microphone: Microphone) -> None:
+        before = self._losses.trouble
+        self._losses.look(microphone.overflows)
+        dropping = self._losses.trouble
+        if dropping != before:
+            if dropping:
+                log.log(logging.DEBUG if before else logging.WARNING, "microphone %s", dropping)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._report(self._trouble or self._losses.trouble)
 
     def _set_trouble(self, trouble: str) -> None:
         if self._trouble is None:
@@ -196,7 +217,7 @@ class SupervisedMicrophone:
         # The first word is the cause; what follows is mostly its echo from PortAudio.
         log.log(logging.DEBUG if self._trouble else logging.WARNING, "microphone: %s", trouble)
         self._trouble = trouble
-        self._report(trouble)
+        self._tell()
 
     def _recovered(self) -> None:
         if self._trouble is None:
@@ -206,7 +227,7 @@ class SupervisedMicrophone:
         self._trouble = self._sought_since_s = None
         self._await_sound = False
         self._backoff_s = FIRST_BACKOFF_S
-        self._report(None)
+        self._tell()
 
 
 class _Opening(threading.Thread):

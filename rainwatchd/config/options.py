@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -67,8 +68,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def identity(self) -> str:
-        """The device's name in topics and messages: `device_id`, else the host's name."""
-        return self.device_id or socket.gethostname()
+        """The device's name in topics and messages.
+
+        `device_id`, else the host's name and the last four characters of the machine's id: cards
+        are cloned, and two devices of one name throw each other off the broker.
+        """
+        return self.device_id or _own_name()
+
+
+def _own_name(machine_id: Path = Path("/etc/machine-id")) -> str:
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:59] or "rainwatch"
+    try:
+        mark = machine_id.read_text(encoding="ascii").strip()[-4:]
+    except (OSError, UnicodeDecodeError):
+        mark = ""
+    return f"{host}-{mark}" if re.fullmatch("[0-9a-f]{4}", mark) else host
 
 
 def load(path: Path | None, settings: Mapping[str, str] | None = None) -> Config:

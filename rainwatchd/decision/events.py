@@ -188,6 +188,7 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     clock_synced: bool
     uptime_s: float
     level_dbfs: float | None
+    drops: int
     overruns: int
     gaps: int
     real_time_factor: float | None

@@ -17,6 +17,10 @@ from rainwatchd.hearing.log_mel import FLOOR_DB, LogMel
 from rainwatchd.hearing.model_spec import ModelSpec
 from rainwatchd.hearing.window import Window
 
+BRIDGE_S = 0.25
+"""A gap up to here is filled with the sound before it, mirrored. It is more than the block that a
+microphone loses while the board is busy: to start afresh would deafen a whole window."""
+
 
 def level_dbfs(samples: Floats) -> float:
     """Root-mean-square level of at least one sample, re full scale 1.0; silence is `FLOOR_DB`."""
@@ -69,6 +73,8 @@ class Analysis:
         self.log_mel: Floats = np.full((spec.n_mels, spec.window_frames), FLOOR_DB, np.float32)
         """dB of the window given out last, shape ``(n_mels, frames)``."""
         self._resampler = Resampler(source_rate_hz, self.rate_hz)
+        self._bridge_samples = round(BRIDGE_S * source_rate_hz)
+        self._tail: Floats = np.zeros(0, np.float32)
         self._frames = LogMel(spec.mel)
         self._stretch_start = 0
         self._taken = 0
@@ -77,12 +83,24 @@ class Analysis:
     def push(self, item: Chunk | Gap) -> Iterator[Window]:
         """Take the ring's next item; yield the windows that it completes.
 
-        A gap advances the index and starts afresh behind it: no window straddles it.
+        A gap advances the index and starts afresh behind it: no window straddles it, unless it
+        is bridged.
         """
-        if isinstance(item, Gap):
+        if isinstance(item, Chunk):
+            samples = item.samples
+            self._tail = np.concatenate((self._tail, samples))[-self._bridge_samples :]
+        elif self.bridges(item):
+            samples = self._tail[: -item.length - 1 : -1]
+            # What is filled in may not fill the next gap: half of what is heard is sound.
+            self._tail = np.zeros(0, np.float32)
+        else:
             self._skip(item)
             return iter(())
-        return self._hear(self._resampler.push(item.samples))
+        return self._hear(self._resampler.push(samples))
+
+    def bridges(self, gap: Gap) -> bool:
+        """Whether a gap that comes next is so short that windows go on across it."""
+        return 0 < gap.length <= self._tail.size
 
     def finish(self) -> Iterator[Window]:
         """Hear the rest of a stream that has ended: less than a step, or less than a window.
@@ -134,6 +152,7 @@ class Analysis:
     def _skip(self, gap: Gap) -> None:
         self._resampler.reset()
         self._frames.reset()
+        self._tail = np.zeros(0, np.float32)
         resume = max(self._model_index(gap.end), self.history.written)
         self.history.skip(resume - self.history.written)
         self._stretch_start = self._taken = resume

@@ -14,7 +14,7 @@ import msgspec
 from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.alerts.session import Session
 from rainwatchd.alerts.topics import Topics
-from rainwatchd.audio.devices import choose, list_devices
+from rainwatchd.audio.devices import choose, some_devices
 from rainwatchd.audio.microphone import Microphone
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.config.options import Config
@@ -80,7 +80,7 @@ def _model(config: Config) -> str:
 
 
 def _microphone(config: Config) -> str:
-    device = choose(config.audio.device, list_devices())
+    device = choose(config.audio.device, some_devices())
     microphone = Microphone(device.index, config.audio.channel_number)
     microphone.open()
     try:
@@ -130,9 +130,10 @@ def _with_credential(options: MqttOptions) -> MqttOptions:
 
 def _disk(config: Config) -> str:
     directory = Path(config.state_directory)
+    # What isn't there is not made: it would belong to whoever tries, and not to the daemon.
+    place = next(path for path in (directory, *directory.parents) if path.exists())
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory) as file:
+        with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"rainwatchd")
             os.fsync(file.fileno())
     except OSError as error:
@@ -143,7 +144,8 @@ def _disk(config: Config) -> str:
     free_bytes = disk_free_bytes(directory) or 0
     if free_bytes < MIN_FREE_BYTES:
         raise RainwatchError(f"{directory}: {free_bytes >> 20} MiB free; make room")
-    return f"{directory} can be written, {free_bytes >> 20} MiB free"
+    made = "can be written" if place == directory else "will be made at the start"
+    return f"{directory} {made}, {free_bytes >> 20} MiB free"
 
 
 def _clock(_config: Config) -> str:

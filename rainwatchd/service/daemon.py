@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from rainwatchd import __version__
 from rainwatchd.alerts.discovery import discovery
 from rainwatchd.alerts.outbox import Outbox
 from rainwatchd.alerts.topics import Topics
@@ -24,6 +25,7 @@ from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.service.health import REPORT_S, Meter, StatusBoard
 from rainwatchd.service.history import History
 from rainwatchd.service.listener import Listener
+from rainwatchd.service.live_port import LivePort
 from rainwatchd.service.model_store import TRIAL_WINDOWS, ModelStore
 from rainwatchd.service.signals import Signals
 from rainwatchd.service.systemd_notify import SystemdNotify
@@ -61,6 +63,7 @@ class Daemon:
         self._meter = Meter()
         self._directory = Path(config.state_directory)
         self._models = ModelStore(self._directory)
+        self._notify.status("loading the model")
         self._classifier, trouble = self._models.load(config.model_path)
         self._fallback: Classifier | None = None
         self._trial_ends = 0 if trouble else TRIAL_WINDOWS
@@ -74,7 +77,8 @@ class Daemon:
         self._uplink = Uplink(
             config.mqtt, self._topics, self._outbox, self._board.offline(), report("mqtt")
         )
-        self._position = self._seam = 0
+        self._live = LivePort(self._directory)
+        self._position = self._seam = self._heard = 0
         self._anchor_due_s = self._report_due_s = 0.0
 
     def run(self) -> Config | None:
@@ -82,10 +86,20 @@ class Daemon:
 
         Raises `AudioError` when the microphone stays lost: a fresh process may find it.
         """
+        log.info(
+            "rainwatchd %s, model %s sha256:%s, device %s, topic %s, microphone %s",
+            __version__,
+            self._classifier.name,
+            self._classifier.digest,
+            self._config.identity,
+            self._topics.all,
+            self._config.audio.device or "the default",
+        )
         self._microphone.open()
         self._ring = RingBuffer(round(RING_S * self._microphone.rate_hz))
         self._listener = self._listen_with(self._config, self._classifier)
         self._uplink.start()
+        self._live.open()
         try:
             self._board.listen(self._publish_status)
             self._notify.ready()
@@ -101,6 +115,7 @@ class Daemon:
             self._uplink.stop(STOP_S, self._board.offline())
             self._outbox.close()
             self._history.close()
+            self._live.close()
             self._microphone.close()
         return None if self._signals.stop else self._config
 
@@ -141,14 +156,26 @@ class Daemon:
     def _hear(self, item: Chunk | Gap) -> None:
         windows = self._meter.windows
         self._queue(self._listener.hear(item))
+        self._live = LivePort(self._directory)
         self._position = item.end
         if isinstance(item, Gap):
             self._seam = item.end
-        if self._meter.windows > windows:
+            return
+        # Sound that comes and is analysed is a sign of life, though losses may keep every window
+        # from being whole: a restart would not mend that.
+        self._heard += len(item.samples)
+        if self._heard >= self._microphone.rate_hz:
+            self._heard = 0
             self._notify.watchdog()
-            if self._verbose:
-                line = self._meter.live_line(self._listener.clock.rate_hz)
-                sys.stderr.write(f"\r\x1b[K{line}" if sys.stderr.isatty() else f"{line}\n")
+        if self._meter.windows == windows:
+            return
+        if self._live.watched:
+            glimpse = self._meter.glimpse(self._board.status, self._listener.clock.rate_hz)
+            if glimpse is not None:
+                self._live.tell(glimpse)
+        if self._verbose:
+            line = self._meter.live_line(self._listener.clock.rate_hz)
+            sys.stderr.write(f"\r\x1b[K{line}" if sys.stderr.isatty() else f"{line}\n")
 
     def _queue(self, detections: Iterable[Detection]) -> None:
         for detection in detections:
@@ -182,9 +209,9 @@ class Daemon:
                 log.warning("the clock was set by %+.1f s", step_s)
         if now_s >= self._report_due_s:
             self._report_due_s = now_s + REPORT_S
-            clock, overruns = self._listener.clock, self._ring.overruns
+            clock, losses = self._listener.clock, (self._ring.overruns, self._microphone.drops)
             health = self._meter.report(
-                self._config.identity, clock, overruns, self._outbox, self._directory
+                self._config.identity, clock, losses, self._outbox, self._directory
             )
             self._uplink.offer(self._topics.health, msgspec.json.encode(health), retain=True)
         if self._trial_ends and self._meter.windows >= self._trial_ends:

@@ -16,6 +16,7 @@ from rainwatchd.audio.ring import Gap
 from rainwatchd.decision.clock import StreamClock
 from rainwatchd.decision.events import Health, Status, utc_text
 from rainwatchd.hearing.window import Window
+from rainwatchd.service.live_port import Glimpse
 
 REPORT_S = 60.0
 """Between two health messages."""
@@ -71,6 +72,12 @@ class StatusBoard:
         with self._lock:
             return msgspec.json.encode(msgspec.structs.replace(self._now(), state="offline"))
 
+    @property
+    def status(self) -> Status:
+        """How the device is now."""
+        with self._lock:
+            return self._now()
+
     def _tell(self) -> None:
         for listener in self._listeners:
             listener(self._now())
@@ -120,9 +127,17 @@ class Meter:
         return (time.thread_time() - self._mark_cpu_s) * rate_hz / heard if heard > 0 else None
 
     def report(
-        self, device_id: str, clock: StreamClock, overruns: int, outbox: Outbox, directory: Path
+        self,
+        device_id: str,
+        clock: StreamClock,
+        losses: tuple[int, int],
+        outbox: Outbox,
+        directory: Path,
     ) -> Health:
-        """Describe the time since the last report, and begin the next."""
+        """Describe the time since the last report, and begin the next.
+
+        `losses` is how often analysis was overtaken, and how often the driver dropped sound.
+        """
         newest, factor = self._newest, self.real_time_factor(clock.rate_hz)
         health = Health(
             device_id=device_id,
@@ -130,7 +145,8 @@ class Meter:
             clock_synced=clock.synced,
             uptime_s=round(time.monotonic() - self._began_s, 1),
             level_dbfs=None if newest is None else round(newest.level_dbfs, 1),
-            overruns=overruns,
+            overruns=losses[0],
+            drops=losses[1],
             gaps=self.gaps,
             real_time_factor=None if factor is None else round(factor, 4),
             latency_s=None if self._latency_s is None else round(self._latency_s, 3),
@@ -144,6 +160,21 @@ class Meter:
             self._mark_cpu_s, self._mark_sample = time.thread_time(), newest.end
         self._latency_s = None
         return health
+
+    def glimpse(self, status: Status, rate_hz: int) -> Glimpse | None:
+        """Describe the newest window for who looks; None before the first."""
+        newest, factor = self._newest, self.real_time_factor(rate_hz)
+        if newest is None:
+            return None
+        return Glimpse(
+            device_id=status.device_id,
+            model=status.model,
+            state=status.state,
+            reasons=status.reasons,
+            level_dbfs=round(newest.level_dbfs, 1),
+            real_time_factor=None if factor is None else round(factor, 3),
+            scores=self._scores(newest, 3),
+        )
 
     def live_line(self, rate_hz: int) -> str:
         """Describe the newest window in one line: level, scores, real-time factor."""

@@ -85,6 +85,7 @@ class Listener:
         """Take the ring's next item; yield what is detected in it."""
         if isinstance(item, Gap):
             self._meter.gap(item)
+        if isinstance(item, Gap) and not self._analysis.bridges(item):
             lost = self._analysis.at_model_rate(item)
             yield from self._announce(self._decision.gap(lost.start, lost.end))
             if self._clips is not None:

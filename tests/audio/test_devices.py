@@ -53,6 +53,24 @@ def test_no_device_at_all_is_said() -> None:
         choose(None, [])
 
 
+@pytest.mark.parametrize(
+    ("cards", "hint"),
+    [
+        ("--- no soundcards ---\n", "the kernel sees no sound card"),
+        (None, "the kernel sees no sound card"),
+        (" 0 [Headphones     ]: bcm2835\n                      bcm2835\n", "can it record"),
+    ],
+)
+def test_where_no_microphone_is_it_is_said_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cards: str | None, hint: str
+) -> None:
+    monkeypatch.setattr(devices, "list_devices", lambda: [])
+    if cards is not None:
+        (tmp_path / "cards").write_text(cards)
+    with pytest.raises(AudioError, match=hint):
+        devices.some_devices(tmp_path / "cards")
+
+
 def test_cards_and_ports_are_read_from_sysfs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,3 +185,20 @@ def test_no_text_breaks_the_reader(text: bytes | str) -> None:
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(ConfigError, match="nested too deeply"):
         parse("[" * 5000, "file")
+
+
+@pytest.mark.parametrize(
+    ("machine_id", "name"),
+    [
+        ("0123456789abcdef0123456789abcdef\n", "forest-pi-cdef"),
+        ("uninitialized\n", "forest-pi"),
+        (None, "forest-pi"),
+    ],
+)
+def test_cloned_cards_have_different_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine_id: str | None, name: str
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "forest pi")
+    if machine_id is not None:
+        (tmp_path / "machine-id").write_text(machine_id)
+    assert config._own_name(tmp_path / "machine-id") == name

@@ -98,6 +98,7 @@ def test_status_and_health_keep_to_their_schemas() -> None:
         gaps=0,
         real_time_factor=0.05,
         latency_s=None,
+        drops=0,
         outbox_depth=3,
         outbox_dropped=0,
         disk_free_bytes=None,

@@ -107,7 +107,41 @@ def test_a_gap_starts_afresh_behind_it() -> None:
     np.testing.assert_array_equal(scorer.seen[2:], fresh.seen)
 
 
-@given(st.integers(0, 400_000), st.integers(1, 400_000))
+@pytest.mark.parametrize("rate_hz", [16000, 48000])
+def test_a_dropped_block_deafens_no_window(rate_hz: int) -> None:
+    seconds = np.arange(12 * rate_hz) / rate_hz
+    sound = (0.1 * np.sin(2 * np.pi * 700 * seconds)).astype(np.float32)
+    noise = np.random.default_rng(3).normal(0.0, 0.003, sound.size).astype(np.float32)
+    whole, torn = Analysis(Recorder(), rate_hz), Analysis(Recorder(), rate_hz)
+    undisturbed = windows(whole, sound + noise, [4800], end=False)
+    found: list[Window] = []
+    block = rate_hz // 5
+    for number, chunk in enumerate(chunks(sound + noise, [block])):
+        item = Gap(chunk.start, block) if number % 5 == 4 else chunk
+        if isinstance(item, Gap):
+            assert torn.bridges(item)
+        found += torn.push(item)
+    assert [window.end for window in found] == [window.end for window in undisturbed]
+    for one, other in zip(found, undisturbed, strict=True):
+        assert one.level_dbfs == pytest.approx(other.level_dbfs, abs=0.5)
+        assert one.scores[0] == pytest.approx(other.scores[0], abs=6.0)
+
+
+def test_no_more_than_half_is_made_up() -> None:
+    analysis = Analysis(Recorder(), RATE_HZ)
+    assert not analysis.bridges(Gap(0, 100)), "there is nothing to fill it with"
+    list(analysis.push(Chunk(0, NOISE[:8000])))
+    assert not analysis.bridges(Gap(8000, 4001)), "too long"
+    gap = Gap(8000, 3200)
+    assert analysis.bridges(gap)
+    list(analysis.push(gap))
+    assert not analysis.bridges(Gap(gap.end, 100))
+    list(analysis.push(Chunk(gap.end, NOISE[:1600])))
+    assert not analysis.bridges(Gap(12800, 3200))
+    assert analysis.bridges(Gap(12800, 1600))
+
+
+@given(st.integers(0, 400_000), st.integers(44100 // 4 + 1, 400_000))
 @settings(max_examples=20, deadline=None)
 def test_indices_stay_true_across_gaps_at_another_rate(before: int, lost: int) -> None:
     analysis = Analysis(Recorder(), 44100)

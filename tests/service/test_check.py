@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rainwatchd.alerts.mqtt import MqttOptions
@@ -90,12 +91,20 @@ def test_each_part_says_what_is_wrong_and_how_to_mend_it(
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
     for part, said in {
         "model": "absent.onnx: No such file",
-        "microphone": "no microphone 'usb:9-9' (audio.device); there is: ",
+        "microphone": "no microphone",
         "broker": "nothing listens there; check mqtt.port and that the broker runs",
         "disk": "Not a directory; alerts would be kept in memory only",
     }.items():
         assert lines[part].startswith("FAIL")
         assert said in lines[part]
+
+
+def test_nothing_is_made_where_nothing_was(config: Config, tmp_path: Path) -> None:
+    absent = msgspec.structs.replace(config, state_directory=str(tmp_path / "var/lib/rainwatchd"))
+    found = findings(absent)["disk"]
+    assert found.passed
+    assert "will be made at the start" in found.said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_rule_that_the_model_lacks_fails_the_model(tiny_model: Path) -> None:
@@ -142,7 +151,7 @@ def test_the_password_is_found_where_the_unit_has_it(
         config = Config(state_directory=str(tmp_path), mqtt=mqtt)
         refused = findings(config)["broker"]
         assert not refused.passed
-        assert "check mqtt.user, its password" in refused.said
+        assert "mqtt.user is me, without a password" in refused.said
         credential = tmp_path / "credential"
         credential.write_text("hunter2\n")
         monkeypatch.setattr(check_module, "CREDENTIAL", credential)

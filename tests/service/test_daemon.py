@@ -125,7 +125,15 @@ def test_a_recording_played_into_the_microphone_gives_what_its_replay_gives(
     assert daemon.stop() == 0
     assert (tmp_path / "state/clips" / live[1]["clip"]).exists()
     assert daemon.messages[-1] == "STOPPING=1"
-    assert daemon.messages[0].startswith("STATUS=online")
+    assert daemon.messages[:2] == ["STATUS=loading", "STATUS=loading the model"]
+    assert daemon.messages[2].startswith("STATUS=online")
+    first = daemon.log.splitlines()[0]
+    assert first.startswith("rainwatchd 0.")
+    assert "model tiny 1 sha256:" in first
+    assert "device canopy-7, topic rainwatch/canopy-7/#, microphone the default" in first
+    assert f"peak {live[0]['peak_score']:.2f}" in daemon.log
+    assert f"event {live[0]['event_id']}" in daemon.log
+    assert "Expression" not in daemon.log
     assert subscriber.states == ["online", "offline"]
 
 
@@ -267,7 +275,7 @@ def test_a_bad_configuration_ends_with_78_and_starts_nothing(
 def test_a_rule_for_a_class_that_the_model_lacks_is_a_bad_configuration(start: Start) -> None:
     daemon = start(decision={"volcano": {"on_threshold": 0.5}})
     assert daemon.wait() == 78
-    assert "decision.volcano: the model tiny has no such alert" in daemon.log
+    assert "decision.volcano: tiny has no such alert" in daemon.log
 
 
 def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(
@@ -347,6 +355,7 @@ class PlannedSource:
     rate_hz = SPEC.sample_rate_hz
     channels = 1
     stuck = False
+    drops = 0
 
     def __init__(
         self, plan: Callable[[int], None], *, recovering: bool = False, delivers: bool = True
@@ -438,9 +447,9 @@ def test_a_model_that_turns_out_too_slow_is_rolled_back(
 
 
 @pytest.mark.parametrize(
-    ("recovering", "delivers", "fed"), [(False, True, 16), (True, False, 20), (False, False, 0)]
+    ("recovering", "delivers", "fed"), [(False, True, 20), (True, False, 20), (False, False, 0)]
 )
-def test_the_watchdog_is_fed_by_windows_and_by_a_recovery_and_by_nothing_else(
+def test_the_watchdog_is_fed_by_sound_and_by_a_recovery_and_by_nothing_else(
     tmp_path: Path,
     planned: Planned,
     monkeypatch: pytest.MonkeyPatch,

@@ -76,7 +76,7 @@ def test_a_report_covers_the_time_since_the_last(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path, OutboxOptions(), lambda _: None)
 
     def report() -> dict[str, object]:
-        made = meter.report("canopy-7", clock, 3, outbox, tmp_path)
+        made = meter.report("canopy-7", clock, (3, 1), outbox, tmp_path)
         validator("health").validate(msgspec.json.decode(msgspec.json.encode(made)))
         return msgspec.structs.asdict(made)
 

@@ -59,18 +59,38 @@ def python() -> str:
     raise RuntimeError("no Python here can make a virtual environment")
 
 
-def install(step: str, root: Path) -> str:
-    done = subprocess.run(
+def run_install(step: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [INSTALL, step],
-        env=os.environ | {"DESTDIR": str(root), "PYTHON": python()},
+        env=os.environ | {"DESTDIR": str(root), "PYTHON": python()} | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
+
+
+def install(step: str, root: Path) -> str:
+    done = run_install(step, root)
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def test_a_32_bit_system_is_refused_in_one_line(tmp_path: Path) -> None:
+    fake = tmp_path / "bin/getconf"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho 32\n")
+    fake.chmod(0o755)
+    refused = run_install("install", tmp_path, PATH=f"{fake.parent}:{os.environ['PATH']}")
+    assert refused.returncode == 1
+    assert len(refused.stdout.splitlines()) == 1
+    assert "32-bit" in refused.stdout
+    assert not (tmp_path / "opt").exists()
+
+
+def test_a_cold_slow_board_has_time_to_start() -> None:
+    assert "TimeoutStartSec=180\n" in UNIT.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +110,8 @@ def test_the_installation_is_whole(root: Path) -> None:
     assert (root / "etc/systemd/system/rainwatchd.service").read_text() == UNIT.read_text()
     program = root / "opt/rainwatchd/bin/rainwatchd"
     assert program.read_text().startswith("#!/opt/rainwatchd/bin/python")
+    link = root / "usr/local/bin/rainwatchd"
+    assert link.readlink() == Path("/opt/rainwatchd/bin/rainwatchd")
     assert "audio:" in (root / "etc/group").read_text()
     assert ":/var/lib/rainwatchd:/usr/sbin/nologin" in (root / "etc/passwd").read_text()
 
@@ -151,7 +173,13 @@ def test_reinstalling_keeps_the_configuration_and_uninstalling_what_was_heard(ro
     install("install", root)
     assert config.read_text() == "device_id: mine\n"
 
-    assert "kept" in install("uninstall", root)
+    credential = root / "etc/credstore/rainwatchd-mqtt-password"
+    credential.parent.mkdir()
+    credential.touch()
+
+    assert "password, /etc/credstore/rainwatchd-mqtt-password" in install("uninstall", root)
+    assert credential.exists()
+    assert not (root / "usr/local/bin/rainwatchd").is_symlink()
     assert config.exists()
     assert recorded.exists()
     assert not (root / "opt/rainwatchd").exists()
