@@ -34,6 +34,7 @@ EXIT_CONFIG = 78
 EXIT_INTERRUPTED = 130
 
 SUBCOMMANDS: Mapping[str, str] = {
+    "calibrate": "rainwatchd.replay.calibration.command",
     "events": "rainwatchd.service.events",
     "export": "rainwatchd.replay.exports.command",
     "live": "rainwatchd.service.live",

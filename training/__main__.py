@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
 
 from rainwatchd.errors import RainwatchError
-from training.commands import baselines, evaluate, halve
-from training.commands import compare as compare_command
-from training.commands import train as train_command
-from training.commands import tune as tune_command
 
-_COMMANDS = {
-    "train": train_command,
-    "compare": compare_command,
-    "evaluate": evaluate,
-    "tune": tune_command,
-    "baselines": baselines,
-    "halve": halve,
-}
+_COMMANDS = ("train", "compare", "evaluate", "tune", "baselines", "halve", "anchor", "adapt")
+"""Modules of `training.commands`; only what is called is imported, so that `adapt` works where
+little is installed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, module in _COMMANDS.items():
+    chosen = [name for name in _COMMANDS if name in words[:1]]
+    modules = {
+        name: importlib.import_module(f"training.commands.{name}") for name in chosen or _COMMANDS
+    }
+    for name, module in modules.items():
         summary = (module.__doc__ or "").split(": ", 1)[-1]
         module.configure(commands.add_parser(name, help=summary, description=summary))
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        _COMMANDS[options.command].command(options)
+        modules[options.command].command(options)
     except RainwatchError as error:
         print(f"training: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"training: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 

@@ -46,6 +46,11 @@ class Topics:
         return f"rainwatch/{self.device_id}/clip/{event_id}"
 
     @property
+    def feedback(self) -> str:
+        """Verdicts on events, to this device; the one wildcard stands for the event's id."""
+        return f"rainwatch/{self.device_id}/feedback/+"
+
+    @property
     def home_assistant(self) -> str:
         """Retained: Home Assistant's device discovery, whose ids allow no dot."""
         return f"homeassistant/device/{self.device_id.replace('.', '_')}/config"

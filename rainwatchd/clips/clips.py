@@ -6,24 +6,24 @@ and no alert depends on one.
 
 from __future__ import annotations
 
-import io
 import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import soundfile
-import soxr
 
-from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
-from rainwatchd.audio.samples import Floats
+from rainwatchd.audio.ring import Gap, RingBuffer
+from rainwatchd.clips.labels import Verdict
+from rainwatchd.clips.near_misses import NearMiss
+from rainwatchd.clips.options import ClipOptions
+from rainwatchd.clips.plan import Job, Origin, Plan
 from rainwatchd.clips.png import spectrogram_png
-from rainwatchd.clips.store import ClipStore, Quota, clip_name
-from rainwatchd.decision.events import Detection, Event
+from rainwatchd.clips.store import ClipStore, clip_name
+from rainwatchd.decision.clock import Clock
+from rainwatchd.decision.events import Detection, Event, utc_text
 from rainwatchd.errors import Report
 from rainwatchd.hearing.log_mel import LogMel, MelSpec
 
@@ -32,64 +32,8 @@ log = logging.getLogger(__name__)
 _WAITING = 4
 """Clips that wait to be encoded; encoding a minute takes a small board about a second."""
 
-_PREVIEW_RATE_HZ = 8000
-"""Keeps all that identifies a saw or an engine; Opus makes some 3 kB of each second of it."""
-
-_PREVIEW_S = 10.0
-
-Bytes = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class ClipOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Options of the evidence clips."""
-
-    save: bool = True
-    directory: str | None = None
-    """None: ``clips`` in the state directory."""
-    pre_roll_s: Annotated[float, msgspec.Meta(ge=0, le=30)] = 5.0
-    """Heard before the event's start."""
-    post_roll_s: Annotated[float, msgspec.Meta(ge=0, le=30)] = 2.0
-    """Heard after its end."""
-    max_duration_s: Annotated[float, msgspec.Meta(ge=1, le=300)] = 60.0
-    """Of a longer event only the beginning is kept."""
-    max_bytes: Bytes = 1 << 30
-    max_age_days: Annotated[float, msgspec.Meta(gt=0)] = 90.0
-    min_free_bytes: Bytes = 200 << 20
-    """Space on the disk that clips leave to others."""
-    spectrogram: bool = False
-    """Save a picture beside each clip."""
-    publish: bool = False
-    """Publish ten seconds of each clip over MQTT, some 30 kB, for a ranger to listen to."""
-
-    def history_s(self, late_s: float) -> float:
-        """How much sound must be held where an event is known at most `late_s` after it began."""
-        return max(self.max_duration_s, self.pre_roll_s) + late_s
-
-    @property
-    def quota(self) -> Quota:
-        """What the folder may hold."""
-        return Quota(self.max_bytes, self.max_age_days * 86400.0, self.min_free_bytes)
-
-
-@dataclass
-class _Plan:
-    """A clip that waits for its last sample."""
-
-    event_id: str
-    label: str
-    name: str
-    start: int
-    onset: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A clip whose samples are all there."""
-
-    plan: _Plan
-    sound: Chunk
-
+_NEAR_MISS_S = (8.0, 2.0)
+"""Kept of a near miss before and after its peak."""
 
 Publish = Callable[[str, bytes], None]
 """Given an event id and an Ogg Opus file."""
@@ -105,21 +49,27 @@ class Clips:
         history: RingBuffer,
         mel: MelSpec,
         *,
+        origin: Origin,
         report: Report,
         publish: Publish | None = None,
     ) -> None:
         self.saved = 0
+        self.handled = 0
+        """Clips that the thread is done with, saved or not."""
         self.lost = 0
         """Clips that could not be saved."""
         self._options = options
         self._store = ClipStore(directory, options.quota)
         self._history = history
         self._mel = mel
+        self._origin = origin
         self._report = report
         self._publish = publish if options.publish else None
         self._trouble: str | None = None
-        self._plans: dict[str, _Plan] = {}
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
+        self._plans: dict[str, Plan] = {}
+        self._unsaved: dict[str, Plan] = {}
+        self._unsaved_lock = threading.Lock()
+        self._jobs: queue.Queue[Job | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="clips", daemon=True)
 
     def start(self) -> None:
@@ -133,28 +83,70 @@ class Clips:
         """
         rate_hz = self._mel.sample_rate_hz
         event_id = detection.event_id
+        name = clip_name(detection.start, detection.label, event_id)
         if event.phase == "onset":
             start = max(0, event.start - round(self._options.pre_roll_s * rate_hz))
-            name = clip_name(detection.start, detection.label, event_id)
-            stop = start + round(self._options.max_duration_s * rate_hz)
-            self._plans[event_id] = _Plan(event_id, detection.label, name, start, event.start, stop)
+            plan = Plan(
+                event_id,
+                detection.label,
+                name,
+                start,
+                onset=event.start,
+                stop=start + round(self._options.max_duration_s * rate_hz),
+                utc=detection.start,
+                peak_score=detection.peak_score,
+            )
+            self._plans[event_id] = plan
+            with self._unsaved_lock:
+                self._unsaved[event_id] = plan
         elif event.end is not None and event_id in self._plans:
             plan = self._plans[event_id]
             plan.stop = min(plan.stop, event.end + round(self._options.post_roll_s * rate_hz))
-        if self._trouble:
-            return detection
-        name = clip_name(detection.start, detection.label, event_id)
-        return msgspec.structs.replace(detection, clip=name)
+            plan.end = event.end
+        named = msgspec.structs.replace(detection, clip=name)
+        if event_id in self._plans:
+            self._plans[event_id].detection = named
+            self._plans[event_id].peak_score = detection.peak_score
+        return detection if self._trouble else named
+
+    def miss(self, miss: NearMiss, clock: Clock) -> None:
+        """Keep a near miss, if it is among the day's highest and nothing else waits."""
+        if not self._options.near_misses or not self._jobs.empty():
+            return
+        before, after = (round(span_s * self._mel.sample_rate_hz) for span_s in _NEAR_MISS_S)
+        utc = utc_text(clock.utc(miss.peak))
+        tail = f"{miss.peak & (2**48 - 1):012x}"
+        sound = self._history.copy(max(0, miss.peak - before), miss.peak + after)
+        plan = Plan(
+            None,
+            miss.label,
+            clip_name(utc, miss.label, tail),
+            sound.start,
+            onset=miss.start,
+            stop=sound.end,
+            utc=utc,
+            peak_score=miss.peak_score,
+            end=miss.end,
+        )
+        self._put(Job(plan, sound))
+
+    def judge(self, event_id: str, verdict: Verdict) -> bool:
+        """Write down what a person said of an event; False if it has no clip. From any thread.
+
+        Raises ``OSError`` as the disk does.
+        """
+        with self._unsaved_lock:
+            plan = self._unsaved.get(event_id)
+            if plan is not None:
+                plan.verdicts.append(verdict)
+                return True
+        return self._store.judge(event_id, verdict)
 
     def advance(self, position: int) -> None:
         """Take the clips that are complete now that sound has come as far as `position`."""
-        for plan in [plan for plan in self._plans.values() if plan.stop <= position]:
-            del self._plans[plan.event_id]
-            try:
-                self._jobs.put_nowait(_Job(plan, self._history.copy(plan.start, plan.stop)))
-            except queue.Full:
-                self.lost += 1
-                self._tell("encoding falls behind; a clip was left out")
+        for event_id in [key for key, plan in self._plans.items() if plan.stop <= position]:
+            plan = self._plans.pop(event_id)
+            self._put(Job(plan, self._history.copy(plan.start, plan.stop)))
 
     def gap(self, gap: Gap) -> None:
         """Take the clips whose last sound is lost in `gap`, before its silence covers the rest."""
@@ -174,6 +166,14 @@ class Clips:
             return
         self._thread.join(timeout_s)
 
+    def _put(self, job: Job) -> None:
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            self.lost += 1
+            self._saved(job.plan)
+            self._tell("encoding falls behind; a clip was left out")
+
     def _work(self) -> None:
         try:
             self._store.prepare()
@@ -188,9 +188,12 @@ class Clips:
         if job is None:
             return False
         try:
-            self._save(job)
-            if self._publish is not None:
-                self._preview(job, self._publish)
+            if job.plan.event_id is None:
+                self._save_near_miss(job)
+            else:
+                self._save(job)
+            if self._publish is not None and job.plan.event_id is not None:
+                self._preview(job.plan.event_id, job, self._publish)
         except (OSError, soundfile.SoundFileError) as error:
             self.lost += 1
             self._tell(str(error))
@@ -199,10 +202,13 @@ class Clips:
             self.lost += 1
             log.exception("clips: unexpected error")
             self._tell(f"unexpected error: {error!r}")
+        finally:
+            self._saved(job.plan)
+            self.handled += 1
         return True
 
-    def _save(self, job: _Job) -> None:
-        flac = self._flac(job)
+    def _save(self, job: Job) -> None:
+        flac = job.flac(self._mel.sample_rate_hz)
         if not self._store.make_room(len(flac)):
             self.lost += 1
             self._tell(
@@ -210,27 +216,38 @@ class Clips:
             )
             return
         self._store.add(job.plan.name, flac)
+        # A verdict comes either before the label is written, or finds it.
+        with self._unsaved_lock:
+            self._store.label(job.plan.name, job.label(self._mel.sample_rate_hz, self._origin))
+            self._forget(job.plan)
         self.saved += 1
         self._tell(None)
         if self._options.spectrogram:
             picture = spectrogram_png(LogMel(self._mel).push(job.sound.samples))
             self._store.add(job.plan.name.replace(".flac", ".png"), picture)
 
-    def _preview(self, job: _Job, publish: Publish) -> None:
-        rate_hz = self._mel.sample_rate_hz
-        first = max(0, job.plan.onset - job.sound.start)
-        samples = job.sound.samples[first : first + round(_PREVIEW_S * rate_hz)]
-        if samples.size:
-            publish(job.plan.event_id, _opus(samples, rate_hz))
+    def _save_near_miss(self, job: Job) -> None:
+        plan, most = job.plan, self._options.near_misses
+        day = plan.name[:8]
+        worst = self._store.weakest_near_misses(plan.label, day, most - 1)
+        if worst and worst[-1][0] >= plan.peak_score:
+            return
+        self._save(job)
+        for _, stem in self._store.weakest_near_misses(plan.label, day, most):
+            self._store.remove(stem)
 
-    def _flac(self, job: _Job) -> bytes:
-        out = io.BytesIO()
-        rate_hz = self._mel.sample_rate_hz
-        with soundfile.SoundFile(out, "w", rate_hz, 1, "PCM_16", format="FLAC") as file:
-            file.title = job.plan.label
-            file.comment = job.plan.event_id
-            file.write(job.sound.samples)
-        return out.getvalue()
+    def _saved(self, plan: Plan) -> None:
+        with self._unsaved_lock:
+            self._forget(plan)
+
+    def _forget(self, plan: Plan) -> None:
+        if plan.event_id is not None:
+            self._unsaved.pop(plan.event_id, None)
+
+    def _preview(self, event_id: str, job: Job, publish: Publish) -> None:
+        preview = job.preview(self._mel.sample_rate_hz)
+        if preview is not None:
+            publish(event_id, preview)
 
     def _tell(self, trouble: str | None) -> None:
         if trouble != self._trouble:
@@ -238,10 +255,3 @@ class Clips:
             if trouble:
                 log.warning("clips: %s", trouble)
             self._report(trouble)
-
-
-def _opus(samples: Floats, rate_hz: int) -> bytes:
-    out = io.BytesIO()
-    low = soxr.resample(samples, rate_hz, _PREVIEW_RATE_HZ)
-    soundfile.write(out, low, _PREVIEW_RATE_HZ, format="OGG", subtype="OPUS")
-    return out.getvalue()

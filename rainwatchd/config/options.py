@@ -15,7 +15,7 @@ import yaml
 from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.alerts.outbox import OutboxOptions
 from rainwatchd.audio.options import AudioOptions
-from rainwatchd.clips.clips import ClipOptions
+from rainwatchd.clips.options import ClipOptions
 from rainwatchd.config.inspection import Inspection, Mistake, fits, is_section, nearest
 from rainwatchd.config.lines import Document, dotted, shortened
 from rainwatchd.config.lines import Path as KeyPath

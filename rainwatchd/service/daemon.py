@@ -13,11 +13,13 @@ import msgspec
 
 from rainwatchd import __version__
 from rainwatchd.alerts.discovery import discovery
+from rainwatchd.alerts.feedback import Feedback, FeedbackDesk
 from rainwatchd.alerts.outbox import Outbox
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.audio.supervision import SupervisedMicrophone
+from rainwatchd.clips.labels import Verdict
 from rainwatchd.config.options import Config
 from rainwatchd.decision.events import Detection, Status
 from rainwatchd.errors import RainwatchError
@@ -78,6 +80,8 @@ class Daemon:
             config.mqtt, self._topics, self._outbox, self._board.offline(), report("mqtt")
         )
         self._live = LivePort(self._directory)
+        self._feedback = FeedbackDesk(self._hear_verdict)
+        self._uplink.subscribe(self._topics.feedback, self._feedback.take, qos=1)
         self._position = self._seam = self._heard = 0
         self._anchor_due_s = self._report_due_s = 0.0
 
@@ -194,6 +198,15 @@ class Daemon:
                 detection.event_id,
                 detection.clip,
             )
+
+    def _hear_verdict(self, feedback: Feedback) -> bool:
+        """Write down what a person said; return whether the event is known. The uplink's thread."""
+        verdict = Verdict(
+            verdict=feedback.verdict, label=feedback.label, by=feedback.by, at=feedback.at
+        )
+        event_id = feedback.event_id
+        known = self._history.judge(event_id, feedback.verdict, feedback.by, feedback.at)
+        return self._listener.judge(event_id, verdict) or known
 
     def _tend(self) -> None:
         """Do what is due whether or not there is sound."""

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.clips.clips import Clips, Publish
+from rainwatchd.clips.labels import Verdict
+from rainwatchd.clips.near_misses import NearMisses
+from rainwatchd.clips.plan import Origin
 from rainwatchd.config.options import Config
 from rainwatchd.decision.clock import StreamClock
 from rainwatchd.decision.decision import Decision
@@ -52,12 +55,16 @@ class Listener:
         self._announcer = Announcer(identity, self.clock, rate_hz, secrets.token_hex(8))
         self._meter = meter
         self._clips: Clips | None = None
+        self._near_misses: NearMisses | None = None
+        if clips.save and clips.near_misses:
+            self._near_misses = NearMisses(spec.labels, self.rules, rate_hz, self._analysis.step_s)
         if clips.save:
             self._clips = Clips(
                 clips,
                 Path(clips.directory or Path(config.state_directory, "clips")),
                 self._analysis.history,
                 spec.mel,
+                origin=Origin(identity, classifier.digest),
                 report=report_clips,
                 publish=publish_clip,
             )
@@ -95,6 +102,12 @@ class Listener:
             yield from self._announce(self._decision.push(window))
             if self._clips is not None:
                 self._clips.advance(window.end)
+                for miss in self._near_misses.push(window) if self._near_misses else ():
+                    self._clips.miss(miss, self.clock)
+
+    def judge(self, event_id: str, verdict: Verdict) -> bool:
+        """Write a verdict beside the event's clip; False if it has none. From any thread."""
+        return self._clips is not None and self._clips.judge(event_id, verdict)
 
     def finish(self) -> Iterator[Detection]:
         """End what is open; save what there is of the clips."""
@@ -104,5 +117,7 @@ class Listener:
 
     def _announce(self, events: Iterable[Event]) -> Iterator[Detection]:
         for event in events:
+            if self._near_misses is not None:
+                self._near_misses.alerted(event)
             detection = self._announcer.detection(event)
             yield self._clips.attach(event, detection) if self._clips is not None else detection

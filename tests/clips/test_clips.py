@@ -17,9 +17,11 @@ import pytest
 import soundfile
 
 from rainwatchd.audio.ring import Gap, RingBuffer
-from rainwatchd.clips.clips import ClipOptions, Clips
+from rainwatchd.clips.clips import Clips
+from rainwatchd.clips.options import ClipOptions
+from rainwatchd.clips.plan import Origin
 from rainwatchd.clips.store import ClipStore, Quota, clip_name
-from rainwatchd.decision.events import Detection, Event, Phase
+from rainwatchd.decision.events import Detection, Event, Identity, Phase
 from rainwatchd.hearing.log_mel import MelSpec
 from tests.broker import until
 from tests.detections import detection
@@ -54,6 +56,7 @@ class Harness:
             directory,
             self.history,
             MEL,
+            origin=Origin(Identity("canopy-7", None, None, "tiny 1"), "d1ge57"),
             report=self.troubles.append,
             publish=lambda event_id, data: self.published.append((event_id, data)),
         )
@@ -248,7 +251,7 @@ def test_nothing_half_written_is_left_or_taken_for_a_clip(make: Make, tmp_path: 
     harness.whole_event(1, 10.0, 12.0)
     harness.close()
 
-    assert [path.suffix for path in (tmp_path / "clips").iterdir()] == [".flac"]
+    assert {path.suffix for path in (tmp_path / "clips").iterdir()} == {".flac", ".json"}
 
 
 def test_beyond_the_quota_the_oldest_clips_go(make: Make) -> None:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
-from rainwatchd.clips.clips import ClipOptions
+from rainwatchd.clips.options import ClipOptions
 from rainwatchd.config.options import Config
 from rainwatchd.decision.events import Detection
 from rainwatchd.errors import ConfigError
