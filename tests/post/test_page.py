@@ -193,6 +193,7 @@ def health(device_id: str) -> Health:
         uptime_s=4000.0,
         level_dbfs=-47.2,
         overruns=0,
+        drops=0,
         gaps=0,
         real_time_factor=0.2,
         latency_s=0.3,
