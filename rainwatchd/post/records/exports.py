@@ -112,7 +112,7 @@ def _name(event: Json) -> str:
 
 def _safe(text: str) -> str:
     """Make a file's name of hostile text: no folder above, no hidden file, no other script."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:64]
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:64].strip("_-") or "unnamed"
 
 
 def _flat(event: Json) -> Json:
