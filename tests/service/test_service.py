@@ -59,9 +59,11 @@ def python() -> str:
     raise RuntimeError("no Python here can make a virtual environment")
 
 
-def run_install(step: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_install(
+    step: str, root: Path, script: Path = INSTALL, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [INSTALL, step],
+        [script, step],
         env=os.environ | {"DESTDIR": str(root), "PYTHON": python()} | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -71,8 +73,8 @@ def run_install(step: str, root: Path, **environment: str) -> subprocess.Complet
     )
 
 
-def install(step: str, root: Path) -> str:
-    done = run_install(step, root)
+def install(step: str, root: Path, script: Path = INSTALL) -> str:
+    done = run_install(step, root, script)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
