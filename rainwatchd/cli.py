@@ -7,9 +7,11 @@ import importlib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +75,7 @@ def _run(words: Sequence[str]) -> int:
     if words and words[0] in SUBCOMMANDS:
         return _subcommand(words[0], words[1:])
     parser = _parser()
+    words = _joined(words)
     settings: dict[str, str] = {}
     args, others = parser.parse_known_args(words)
     if others:
@@ -96,9 +99,13 @@ def _run(words: Sequence[str]) -> int:
         return _list_devices()
     if args.file:
         return (_archive if args.out else _replay)(args, load_config(), parser)
-    for option in ("json", "scores", "plot", "mqtt", "realtime", "jobs", "out", "shard", "dask"):
-        if getattr(args, option):
-            parser.error(f"--{option} goes with --file PATH; without it the daemon listens")
+    for option in (
+        *("json", "scores", "plot", "mqtt", "realtime", "jobs", "out", "shard", "dask"),
+        "utc_offset",
+    ):
+        if getattr(args, option) not in {None, False}:
+            name = option.replace("_", "-")
+            parser.error(f"--{name} goes with --file PATH; without it the daemon listens")
     return _daemon(load_config, args.verbose)
 
 
@@ -132,7 +139,10 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
 
     if args.scores is True or args.shard or args.dask:
         parser.error("--shard, --dask and --scores without a file go with --out DIR")
-    recordings = find_recordings(args.file)
+    piped = Path("-") in args.file
+    if piped and len(args.file) > 1:
+        parser.error("--file - goes alone: it hears what comes in from another program")
+    recordings = list(args.file) if piped else find_recordings(args.file)
     if args.plot is not None and len(recordings) != 1:
         parser.error(f"--plot draws one recording; --file gives {len(recordings)}")
     spec = read_model(config.model_path).spec
@@ -156,7 +166,7 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
             stack.callback(publisher.close)
             sinks.append(publisher)
         batch = Batch(
-            Replay(config, replay_id(config), args.realtime),
+            Replay(config, replay_id(config), args.realtime, args.utc_offset),
             config.model_path,
             jobs=1 if args.realtime else min(args.jobs or _cores(), len(recordings)),
             with_windows=args.scores is not None,
@@ -246,6 +256,27 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _joined(words: Sequence[str]) -> list[str]:
+    """Join ``--utc-offset`` and what follows: argparse takes -04:00 for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--utc-offset":
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _utc_offset(text: str) -> timedelta:
+    found = re.fullmatch(r"([+-]?)(\d\d?)(?::?([0-5]\d))?", text)
+    if text in {"Z", "UTC"}:
+        return timedelta(0)
+    if found is None or int(found[2]) > 14:
+        raise argparse.ArgumentTypeError(f"{text!r} is no offset from UTC such as +10:00 or -04:00")
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+    return -offset if found[1] == "-" else offset
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -293,7 +324,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay = parser.add_argument_group("replay")
     replay.add_argument(
-        "--file", nargs="+", type=_path, metavar="PATH", help="recordings, or folders of them"
+        "--file",
+        nargs="+",
+        type=_path,
+        metavar="PATH",
+        help="recordings, folders of them, or - for a WAV that comes in",
     )
     replay.add_argument("--json", action="store_true", help="one JSON object a line, no table")
     replay.add_argument(
@@ -307,6 +342,12 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--plot", type=Path, metavar="PNG", help="draw one recording")
     replay.add_argument("--mqtt", action="store_true", help="publish, as device DEVICE_ID-replay")
     replay.add_argument("--realtime", action="store_true", help="no faster than it was recorded")
+    replay.add_argument(
+        "--utc-offset",
+        type=_utc_offset,
+        metavar="+HH:MM",
+        help="of recordings whose names tell a local time, such as -04:00 (default: UTC)",
+    )
     replay.add_argument(
         "--jobs", type=_count, metavar="N", help="recordings at a time (default: all cores)"
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ import pytest
 import soundfile
 
 from rainwatchd import __version__
+from rainwatchd.audio.samples import Floats
 from rainwatchd.cli import main
 from rainwatchd.hearing.model_file import read_model
 from tests.sounds import scene
@@ -64,7 +67,7 @@ def test_the_table_shows_detections_and_then_the_highest_scores(run: Run, record
     status, out, err = run("--file", recording)
     assert (status, err) == (0, "")
     head, saw, engine, blank, *rest = out.splitlines()
-    assert head.split() == ["start", "end", "length", "class", "score", "level", "file"]
+    assert head.split() == ["start", "end", "length", "class", "score", "level", "UTC", "file"]
     assert saw.split()[4] == "chainsaw"
     assert engine.split()[4] == "engine"
     assert saw.endswith(str(recording))
@@ -300,6 +303,127 @@ def test_an_empty_path_is_not_the_folder_one_is_in(run: Run) -> None:
         status, out, err = run("--file", *paths)
         assert (status, out) == (2, "")
         assert "a path is empty" in err
+
+
+def test_a_time_that_nothing_tells_is_a_dash_and_null(run: Run, tmp_path: Path) -> None:
+    for name in ("saw.wav", "RIDGE_20240512_060000.wav"):
+        soundfile.write(tmp_path / name, scene(16000, ("chainsaw", 12.0)), 16000)
+    status, out, err = run("--file", tmp_path, "--utc-offset", "-04:00")
+    assert (status, err) == (0, "")
+    known, unknown = out.splitlines()[1:3]
+    assert known.split()[-2:] == ["2024-05-12T10:00:00Z", str(tmp_path / name)]
+    assert unknown.split()[-2:] == ["-", str(tmp_path / "saw.wav")]
+    _, out, err = run("--file", tmp_path, "--json")
+    assert "1970" not in out
+    assert [json.loads(line)["start"] for line in out.splitlines()] == [
+        *["2024-05-12T06:00:00.000Z"] * 2,
+        *[None] * 2,
+    ]
+    assert err == (
+        "rainwatchd: 1 recording tells a time but no offset from UTC; taken as UTC, unless "
+        "--utc-offset +HH:MM says else\n"
+    )
+    assert run("--file", tmp_path, "--utc-offset", "noon")[0] == 2
+
+
+def test_an_odd_recording_is_told_and_no_failure(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    sound = scene(16000, ("chainsaw", 12.0))
+    soundfile.write(path, np.concatenate((sound, np.zeros(16000 * 20))), 16000)
+    status, out, err = run("--file", path)
+    assert status == 0
+    assert "chainsaw" in out
+    assert err == (
+        f"rainwatchd: {path}: nothing but zeros from 12.000 s to 32.000 s; was the recorder muted, "
+        "or without power?\n"
+    )
+    assert run("--file", path, "--audio.zeros_are_faults", "false")[2] == ""
+
+
+def pipe_in(tiny_model: Path, content: bytes, *arguments: object) -> tuple[int, str, str]:
+    done = subprocess.run(
+        command("--model", tiny_model, "--file", "-", *arguments),
+        cwd=ROOT,
+        check=False,
+        input=content,
+        capture_output=True,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def wav_of(sound: Floats, claimed: int | None = None) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, sound, 16000, format="WAV")
+    content = out.getvalue()
+    return content if claimed is None else content[:40] + struct.pack("<I", claimed) + content[44:]
+
+
+@pytest.mark.parametrize("claimed", [None, 0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_wav_that_comes_in_is_heard(tiny_model: Path, claimed: int | None) -> None:
+    content = wav_of(scene(16000, (None, 3.0), ("chainsaw", 12.0)), claimed)
+    status, out, err = pipe_in(tiny_model, content, "--json")
+    assert (status, err) == (0, "")
+    onset, offset = map(json.loads, out.splitlines())
+    assert (onset["file"], onset["start"]) == ("-", None)
+    assert offset["end_s"] == pytest.approx(15.0, abs=1e-3)
+
+
+def test_what_comes_in_is_heard_while_it_comes(tiny_model: Path) -> None:
+    process = subprocess.Popen(
+        command("--model", tiny_model, "--json", "--file", "-"),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(wav_of(scene(16000, ("chainsaw", 15.0)), 0x7FFFFFFF))
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["phase"] == "onset"
+    assert process.poll() is None
+    process.stdin.close()
+    assert json.loads(process.stdout.readline())["phase"] == "offset"
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "nothing came in"),
+        (b"\x01\x00" * 99999, "raw sound needs a header: `arecord -t wav`"),
+        (b"fLaC" + bytes(9999), "only WAV is read from a pipe"),
+        (wav_of(scene(16000, (None, 3.0)))[:-32000], "cut short: 2.000 s of the 3.000 s"),
+        (wav_of(scene(16000, (None, 3.0)))[:30], "has no sound in it"),
+    ],
+)
+def test_what_comes_in_and_is_no_whole_wav_is_told(
+    tiny_model: Path, content: bytes, reason: str
+) -> None:
+    status, _, err = pipe_in(tiny_model, content)
+    assert status == 1
+    assert err.startswith("rainwatchd: standard input: ")
+    assert reason in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_let_in_may_be_of_any_format(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.flac"
+    soundfile.write(path, scene(16000, ("chainsaw", 12.0)), 16000)
+    with path.open("rb") as file:
+        done = subprocess.run(
+            command("--model", tiny_model, "--json", "--file", "-"),
+            cwd=ROOT,
+            check=True,
+            stdin=file,
+            capture_output=True,
+        )
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_standard_input_goes_alone(run: Run, recording: Path) -> None:
+    status, _, err = run("--file", "-", recording)
+    assert status == 2
+    assert "--file - goes alone" in err
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])

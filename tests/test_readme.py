@@ -53,7 +53,7 @@ def test_the_subscriber_prints_an_alert(tmp_path: Path, broker: Broker) -> None:
         def printed() -> bool:
             # Repeated, as the subscriber may not be there yet; it would keep a first message.
             subprocess.run(publish, input=payload, check=True)
-            return alert.start in output.read_text()
+            return str(alert.start) in output.read_text()
 
         until(printed, "the alert to be printed")
         assert process.poll() is None

@@ -10,7 +10,7 @@ import time
 from types import ModuleType
 from typing import Any
 
-from rainwatchd.audio.channels import check_channel, to_mono
+from rainwatchd.audio.channels import Mixer, check_channel
 from rainwatchd.audio.losses import Lateness
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.audio.samples import Floats
@@ -109,6 +109,7 @@ class Microphone:
         self._device = device
         self._channel = channel
         self._wanted_rate_hz = rate_hz
+        self._mixer: Mixer | None = None
         self._stream: Any = None
         self._ring: RingBuffer | None = None
         self._arrived = threading.Event()
@@ -124,6 +125,11 @@ class Microphone:
         """Time since the last callback, or since the stream was started."""
         return time.monotonic() - self._last_callback_s
 
+    @property
+    def opposed(self) -> bool:
+        """Whether the channels are one sound with opposite signs, so that the mean is silent."""
+        return self._mixer is not None and self._mixer.opposed
+
     def open(self) -> None:
         """Start the device; raise `AudioError` when it is absent, busy or has no such channel."""
         sounddevice = portaudio()
@@ -134,6 +140,7 @@ class Microphone:
             check_channel(self._channel, has, self.name)
             self.channels = self._channel or (has if has <= MOST_CHANNELS else 1)
             self.rate_hz = self._wanted_rate_hz or round(device["default_samplerate"])
+            self._mixer = Mixer(self._channel, self.rate_hz)
             self._stream = sounddevice.InputStream(
                 device=self._device,
                 channels=self.channels,
@@ -170,13 +177,13 @@ class Microphone:
             stream.close(ignore_errors=True)
 
     def _on_block(self, block: Floats, frames: int, _time: Any, status: Any) -> None:
-        ring, now_s = self._ring, time.monotonic()
+        ring, mixer, now_s = self._ring, self._mixer, time.monotonic()
         missing = self._lateness.arrive(frames, now_s, dropped=bool(status.input_overflow))
-        if ring is not None:
+        if ring is not None and mixer is not None:
             if missing:
                 self.overflows += 1
                 ring.skip(missing)
-            ring.write(to_mono(block, self._channel))
+            ring.write(mixer.mix(block))
         self.blocks += 1
         self._last_callback_s = now_s
         self._arrived.set()

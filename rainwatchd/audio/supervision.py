@@ -68,6 +68,7 @@ class SupervisedMicrophone:
         self._heard_until_s = 0.0
         self._heard_sound = False
         self._await_sound = False
+        self._opposed = False
         self._zeros = 0
         self._checked = 0
 
@@ -109,6 +110,12 @@ class SupervisedMicrophone:
             return True
         active = microphone.fill(ring, timeout_s)
         self._look_for_losses(microphone)
+        if microphone.opposed and not self._opposed:
+            self._opposed = True
+            log.warning(
+                "microphone: its channels are one sound with opposite signs, so their mean is "
+                "silent; the loudest is heard: mend the plug, or set audio.channel"
+            )
         fault = self._fault(microphone, active, ring)
         if fault is not None:
             microphone.detach()

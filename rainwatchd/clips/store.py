@@ -30,9 +30,9 @@ _CLOCK_WAS_SET_S = 1577836800.0
 """2020-01-01. A file from before was written while the clock was not set: its age is unknown."""
 
 
-def clip_name(start: str, label: str, event_id: str) -> str:
+def clip_name(start: str | None, label: str, event_id: str) -> str:
     """Name an event's recording by its start in UTC, so that names sort by time."""
-    stamp = start.replace("-", "").replace(":", "")
+    stamp = "unknown" if start is None else start.replace("-", "").replace(":", "")
     return f"{stamp}_{re.sub(r'[^A-Za-z0-9]', '-', label)}_{event_id[-12:]}.flac"
 
 

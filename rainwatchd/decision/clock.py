@@ -27,21 +27,21 @@ class Clock(Protocol):
     def synced(self) -> bool:
         """Whether UTC comes from a disciplined clock."""
 
-    def utc(self, sample: int) -> datetime:
-        """UTC at the start of `sample`, counted at the model's rate."""
+    def utc(self, sample: int) -> datetime | None:
+        """UTC at the start of `sample`, counted at the model's rate; None where it is unknown."""
 
 
 @dataclass(frozen=True)
 class FixedClock:
-    """The clock of a replay: sample 0 was at `start`, and nobody vouches for it."""
+    """The clock of a replay: sample 0 was at `start`, if that is known; nobody vouches for it."""
 
-    start: datetime
+    start: datetime | None
     rate_hz: int
     synced: bool = False
 
-    def utc(self, sample: int) -> datetime:
-        """UTC at the start of `sample`."""
-        return self.start + timedelta(seconds=sample / self.rate_hz)
+    def utc(self, sample: int) -> datetime | None:
+        """UTC at the start of `sample`; None where nothing tells when the recording began."""
+        return None if self.start is None else self.start + timedelta(seconds=sample / self.rate_hz)
 
 
 def kernel_synced() -> bool:

@@ -64,7 +64,8 @@ class Detection(
     seq: int
     phase: Phase
     label: str
-    start: str
+    start: str | None
+    """None for a recording that nothing tells the time of."""
     end: str | None
     duration_s: float
     """From start to end; before the offset, from start to the newest sample heard."""
@@ -105,7 +106,7 @@ class Announcer:
         self._clock = clock
         self._rate_hz = rate_hz
         self._stream = stream
-        self._open: dict[str, tuple[str, datetime, bool]] = {}
+        self._open: dict[str, tuple[str, datetime | None, bool]] = {}
 
     def detection(self, event: Event) -> Detection:
         """Describe one event."""
@@ -118,13 +119,15 @@ class Announcer:
         until = event.detected_at if event.end is None else event.end
         # Counted in samples, so that a clock stepped in between cannot tear the event.
         duration_s = round((until - event.start) / self._rate_hz, 3)
-        end = None if event.end is None else utc_text(start + timedelta(seconds=duration_s))
+        end = None
+        if start is not None and event.end is not None:
+            end = utc_text(start + timedelta(seconds=duration_s))
         return Detection(
             event_id=event_id,
             seq=event.seq,
             phase=event.phase,
             label=event.label,
-            start=utc_text(start),
+            start=None if start is None else utc_text(start),
             end=end,
             duration_s=duration_s,
             score=round(event.score, 4),
@@ -138,11 +141,12 @@ class Announcer:
             end_reason=event.end_reason,
         )
 
-    def _event_id(self, event: Event, start: datetime) -> str:
+    def _event_id(self, event: Event, start: datetime | None) -> str:
         """Return a UUID of version 7 (RFC 9562) whose random bits are a hash of the event."""
         origin = (self._identity.device_id, self._stream, event.label, str(event.start))
         digest = hashlib.blake2b("\0".join(origin).encode(), digest_size=10).digest()
-        milliseconds = max(0, round(start.timestamp() * 1000)) & (2**48 - 1)
+        since_1970_s = 0.0 if start is None else start.timestamp()
+        milliseconds = max(0, round(since_1970_s * 1000)) & (2**48 - 1)
         bits = milliseconds << 80 | int.from_bytes(digest, "big")
         bits = bits & ~(0xF << 76) | 0x7 << 76
         bits = bits & ~(0x3 << 62) | 0x2 << 62
@@ -156,12 +160,14 @@ def utc_text(time: datetime) -> str:
 
 def interrupted(last: Detection) -> Detection:
     """Return the offset of an event whose daemon was killed after it had sent `last`."""
-    end = datetime.fromisoformat(last.start) + timedelta(seconds=last.duration_s)
+    end = None
+    if last.start is not None:
+        end = utc_text(datetime.fromisoformat(last.start) + timedelta(seconds=last.duration_s))
     return msgspec.structs.replace(
         last,
         seq=last.seq + 1,
         phase="offset",
-        end=utc_text(end),
+        end=end,
         end_reason="interrupted",
     )
 

@@ -79,6 +79,7 @@ class Analysis:
         self._stretch_start = 0
         self._taken = 0
         self._next_end = self._window_samples
+        self._mirrored = 0
 
     def push(self, item: Chunk | Gap) -> Iterator[Window]:
         """Take the ring's next item; yield the windows that it completes.
@@ -103,7 +104,7 @@ class Analysis:
         return 0 < gap.length <= self._tail.size
 
     def finish(self) -> Iterator[Window]:
-        """Hear the rest of a stream that has ended: less than a step, or less than a window.
+        """Hear the rest before the stream's end or a gap: less than a step, or than a window.
 
         The last window is filled up with the sound mirrored at the end, which is free of clicks
         and keeps the level; zeros would make a cliff that no microphone hears. Its `Window.end`
@@ -116,6 +117,7 @@ class Analysis:
             missing = self._next_end - end
             tail = self.history.copy(max(self._stretch_start, end - missing), end).samples
             mirrored = np.pad(tail, (0, missing), mode="symmetric")[tail.size :]
+            self._mirrored = missing
             for window in self._hear(mirrored):
                 yield replace(window, end=end)
 
@@ -153,8 +155,12 @@ class Analysis:
         self._resampler.reset()
         self._frames.reset()
         self._tail = np.zeros(0, np.float32)
-        resume = max(self._model_index(gap.end), self.history.written)
+        resume = max(self._model_index(gap.end), self.history.written - self._mirrored)
+        if resume < self.history.written:
+            # The last window was filled up with more than the gap is long.
+            self.history = RingBuffer(self.history.capacity)
         self.history.skip(resume - self.history.written)
+        self._mirrored = 0
         self._stretch_start = self._taken = resume
         self._next_end = resume + self._window_samples
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import MAXYEAR, UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from rainwatchd.audio.formats import printable
 from rainwatchd.audio.recording import Recording
-from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.config.options import Config
 from rainwatchd.decision.clock import FixedClock
 from rainwatchd.decision.decision import Decision
@@ -22,11 +21,6 @@ from rainwatchd.hearing.window import Window
 
 _RING_SAMPLES = 1 << 16
 """Room for two of a recording's blocks."""
-
-_AUDIOMOTH_NAME = re.compile(r"(?:[0-9A-F]{16}_)?(\d{8}_\d{6})T?", re.IGNORECASE)
-"""The start in UTC, as AudioMoth recorders name their files; some put their id before it."""
-
-_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -66,6 +60,12 @@ class Heard:
     """The highest score of each label; None when nothing was heard."""
     failure: str | None
     """Why not all of it was heard: one line that names the file."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about it though it was heard, a line each that names the file."""
+    start: datetime | None = None
+    """UTC of its first sample; None where nothing tells it."""
+    assumed_utc: bool = False
+    """Whether its time was taken for UTC, though nothing says so."""
 
 
 Item = Found | Scored | Heard
@@ -81,6 +81,8 @@ class Replay:
     config: Config
     device_id: str
     realtime: bool = False
+    utc_offset: timedelta | None = None
+    """Of recordings that tell a time without one; None takes it for UTC."""
 
     def hear(
         self,
@@ -96,7 +98,8 @@ class Replay:
         called where `path` is only a copy of it.
         """
         file = name or printable(path)
-        source = Recording(path, self.config.audio.channel_number, self.realtime)
+        audio = self.config.audio
+        source = Recording(path, audio.channel_number, self.realtime, audio.zeros_are_faults)
         try:
             source.open()
             yield from self._hear(source, file, classifier, observer)
@@ -119,7 +122,8 @@ class Replay:
             self.config.update_s,
         )
         identity = Identity(self.device_id, self.config.lat, self.config.lon, classifier.name)
-        clock = FixedClock(recorded_at(source.path), rate_hz)
+        start = source.start(self.utc_offset)
+        clock = FixedClock(None if start is None else start.utc, rate_hz)
         announcer = Announcer(identity, clock, rate_hz, file)
 
         def found(event: Event) -> Found:
@@ -130,6 +134,9 @@ class Replay:
         failure: str | None = None
         try:
             for window in _windows(source, analysis):
+                if isinstance(window, Gap):
+                    yield from map(found, decision.gap(window.start, window.end))
+                    continue
                 if observer is not None:
                     observer(analysis, window)
                 peaks = tuple(map(max, peaks or window.scores, window.scores))
@@ -139,17 +146,28 @@ class Replay:
                     window.end / rate_hz,
                     window.level_dbfs,
                     window.scores,
-                    min(1.0, window.end / rate_hz / source.duration_s),
+                    source.progress,
                 )
                 yield from map(found, decision.push(window))
         except AudioError as error:
             failure = str(error)
         yield from map(found, decision.finish("end_of_stream"))
-        yield Heard(file, source.position_s, peaks, failure)
+        yield Heard(
+            file,
+            source.position_s,
+            peaks,
+            failure,
+            tuple(source.warnings),
+            start=None if start is None else start.utc,
+            assumed_utc=start is not None and start.assumed,
+        )
 
 
-def _windows(source: Recording, analysis: Analysis) -> Iterator[Window]:
-    """Yield all that can be heard; only then raise what the source complained of."""
+def _windows(source: Recording, analysis: Analysis) -> Iterator[Window | Gap]:
+    """Yield all that can be heard, and gaps in it at the model's rate.
+
+    Only then raise what the source complained of.
+    """
     ring = RingBuffer(_RING_SAMPLES)
     failure: AudioError | None = None
     more = True
@@ -159,10 +177,20 @@ def _windows(source: Recording, analysis: Analysis) -> Iterator[Window]:
         except AudioError as error:
             failure, more = error, False
         for item in ring:
-            yield from analysis.push(item)
+            yield from _heard(item, analysis)
     yield from analysis.finish()
     if failure is not None:
         raise failure
+
+
+def _heard(item: Chunk | Gap, analysis: Analysis) -> Iterator[Window | Gap]:
+    if isinstance(item, Chunk) or analysis.bridges(item):
+        yield from analysis.push(item)
+        return
+    # Sound before a gap may be shorter than a window, or end between two steps.
+    yield from analysis.finish()
+    yield from analysis.push(item)
+    yield analysis.at_model_rate(item)
 
 
 def replay_id(config: Config) -> str:
@@ -172,16 +200,3 @@ def replay_id(config: Config) -> str:
     session, and nobody could tell a rehearsal from an alarm.
     """
     return "replay" if config.device_id is None else f"{config.device_id[:57]}-replay"
-
-
-def recorded_at(path: Path) -> datetime:
-    """Return the UTC of the first sample by an AudioMoth's file name, else 1970."""
-    named = _AUDIOMOTH_NAME.fullmatch(path.stem)
-    if named is not None:
-        try:
-            start = datetime.strptime(named[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
-        except ValueError:
-            return _NO_TIME
-        # In the last year that there is, an event might end after it.
-        return start if start.year < MAXYEAR else _NO_TIME
-    return _NO_TIME

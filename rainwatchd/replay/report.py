@@ -81,12 +81,15 @@ class Table:
         if self._empty:
             self._empty = False
             label = "class".ljust(self._label_width)
-            self._print(f"{'start':>10}  {'end':>10}  {'length':>8}  {label}  score  level  file")
+            spans = f"{'start':>10}  {'end':>10}  {'length':>8}"
+            self._print(f"{spans}  {label}  score  level  {'UTC':20}  file")
         detection = found.detection
+        # Whole seconds: the estimate is no finer.
+        utc = "-" if detection.start is None else f"{detection.start[:19]}Z"
         self._print(
             f"{clock(found.start_s):>10}  {clock(end_s):>10}  {end_s - found.start_s:>6.1f} s  "
             f"{detection.label:{self._label_width}}  {detection.peak_score:>5.2f}  "
-            f"{detection.level_dbfs:>5.0f}  {found.file}"
+            f"{detection.level_dbfs:>5.0f}  {utc:20}  {found.file}"
         )
 
     def _print(self, line: str) -> None:
@@ -112,20 +115,36 @@ class ScoreFile:
 
 
 class Complaints:
-    """Recordings that could not be heard, or not to their end, one line each."""
+    """Recordings that could not be heard, or not to their end, one line each; and odd ones."""
 
     def __init__(self, out: TextIO) -> None:
         self.failed = False
+        """Whether any recording was not heard to its end; an odd one was."""
         self._out = out
+        self._assumed_utc = 0
 
     def take(self, item: Item) -> None:
-        """Print why a recording was not heard."""
-        if isinstance(item, Heard) and item.failure is not None:
+        """Print what is odd about a recording, and why it was not heard."""
+        if not isinstance(item, Heard):
+            return
+        self._assumed_utc += item.assumed_utc
+        for warning in item.warnings:
+            self._print(warning)
+        if item.failure is not None:
             self.failed = True
-            print(f"rainwatchd: {item.failure}", file=self._out, flush=True)
+            self._print(item.failure)
 
     def finish(self) -> None:
-        """Print nothing more."""
+        """Say how many times may be wrong by hours."""
+        if self._assumed_utc:
+            many = f"{self._assumed_utc} recordings tell"
+            self._print(
+                f"{'1 recording tells' if self._assumed_utc == 1 else many} a time but no offset "
+                "from UTC; taken as UTC, unless --utc-offset +HH:MM says else"
+            )
+
+    def _print(self, line: str) -> None:
+        print(f"rainwatchd: {line}", file=self._out, flush=True)
 
 
 def _can_show(out: TextIO, text: str) -> bool:

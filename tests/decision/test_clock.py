@@ -77,6 +77,7 @@ def test_a_replay_counts_from_the_name_of_its_file() -> None:
     clock = FixedClock(start, RATE_HZ)
     assert clock.utc(RATE_HZ * 5 // 2) == start + timedelta(seconds=2.5)
     assert not clock.synced
+    assert FixedClock(None, RATE_HZ).utc(RATE_HZ) is None
 
 
 def test_the_kernel_answers() -> None:

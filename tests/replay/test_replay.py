@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from rainwatchd.config.options import Config
 from rainwatchd.hearing.analysis import Analysis
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.hearing.window import Window
-from rainwatchd.replay.replay import Found, Heard, Item, Replay, Scored, recorded_at
+from rainwatchd.replay.replay import Found, Heard, Item, Replay, Scored
+from tests.audio.files.test_triggered import left_out, write
 from tests.sounds import scene
 from tests.tiny_model import LABELS
 
@@ -154,22 +155,6 @@ def test_an_observer_sees_each_window_with_its_frames(
     assert seen == [True] * 5
 
 
-@pytest.mark.parametrize(
-    ("name", "start"),
-    [
-        ("20240512_060000.WAV", datetime(2024, 5, 12, 6, 0, 0, tzinfo=UTC)),
-        ("20240512_060000T.WAV", datetime(2024, 5, 12, 6, 0, 0, tzinfo=UTC)),
-        ("24E144036037D2A8_20240512_235959.flac", datetime(2024, 5, 12, 23, 59, 59, tzinfo=UTC)),
-        ("99991231_235959.WAV", datetime(1970, 1, 1, tzinfo=UTC)),
-        ("20241340_060000.WAV", datetime(1970, 1, 1, tzinfo=UTC)),
-        ("saw_20240512_060000.wav", datetime(1970, 1, 1, tzinfo=UTC)),
-        ("saw.wav", datetime(1970, 1, 1, tzinfo=UTC)),
-    ],
-)
-def test_an_audiomoth_tells_the_time_by_its_file_names(name: str, start: datetime) -> None:
-    assert recorded_at(Path("somewhere") / name) == start
-
-
 def test_the_time_in_the_name_is_the_time_of_the_detection(
     tmp_path: Path, classifier: Classifier
 ) -> None:
@@ -178,6 +163,62 @@ def test_the_time_in_the_name_is_the_time_of_the_detection(
     onset = found(hear(path, classifier))[0]
     assert onset.detection.start == "2024-05-12T06:00:00.000Z"
     assert not onset.detection.clock_synced
+
+
+def test_a_time_that_nothing_tells_is_unknown(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, scene(16000, ("chainsaw", 12.0)), 16000)
+    onset, offset = (item.detection for item in found(hear(path, classifier)))
+    assert (onset.start, onset.end, offset.start, offset.end) == (None, None, None, None)
+    assert offset.duration_s > 8.0
+    assert onset.event_id == offset.event_id
+
+
+def test_a_local_time_is_counted_from_utc(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "RIDGE_20240512_060000.wav"
+    soundfile.write(path, scene(16000, ("chainsaw", 12.0)), 16000)
+    for offset, start, assumed in (
+        (None, "2024-05-12T06:00:00.000Z", True),
+        (timedelta(hours=10), "2024-05-11T20:00:00.000Z", False),
+    ):
+        items = list(Replay(Config(), "x", utc_offset=offset).hear(path, classifier))
+        assert found(items)[0].detection.start == start
+        heard = items[-1]
+        assert isinstance(heard, Heard)
+        assert heard.assumed_utc == assumed
+
+
+def test_what_a_trigger_left_out_is_a_gap_in_time(tmp_path: Path, classifier: Classifier) -> None:
+    saw = (scene(16000, ("chainsaw", 15.36)) * 32767).astype("<i2").tobytes()
+    path = tmp_path / "20240512_060000T.WAV"
+    write(path, left_out(37500), saw, left_out(37500), saw, left_out(1000), saw[: 2 * 16384])
+    items = hear(path, classifier)
+    first, second = (item for item in found(items) if item.detection.phase == "offset")
+    assert first.detection.start == "2024-05-12T06:10:00.000Z"
+    assert first.end_s == pytest.approx(615.36, abs=1.0)
+    assert first.detection.end_reason == "gap"
+    assert second.start_s == pytest.approx(600 + 15.36 + 600, abs=1e-3)
+    heard = items[-1]
+    assert isinstance(heard, Heard)
+    assert heard.duration_s == pytest.approx(2 * 615.36 + 16 + 1.024)
+    windows = [item for item in items if isinstance(item, Scored)]
+    sounding = [(600.0, 615.36), (1215.36, 1230.72), (1246.72, 1247.744)]
+    for window in windows:
+        # None straddles a gap; one shorter than a window is still heard.
+        assert sum(start <= window.end_s <= end + 1e-3 for start, end in sounding) == 1
+    assert windows[-1].scores[LABELS.index("chainsaw")] > 0.9
+    progress = [window.progress for window in windows]
+    assert progress == sorted(progress)
+    assert progress[-1] == 1.0
+
+
+def test_gaps_shorter_than_a_window_keep_the_time(tmp_path: Path, classifier: Classifier) -> None:
+    piece = (scene(16000, (None, 1.024)) * 32767).astype("<i2").tobytes()
+    saw = (scene(16000, ("chainsaw", 15.36)) * 32767).astype("<i2").tobytes()
+    path = tmp_path / "20240512_060000T.WAV"
+    write(path, *[piece, left_out(64)] * 20, saw)
+    onset, _ = found(hear(path, classifier))
+    assert onset.start_s == pytest.approx(20 * 2.048, abs=1e-3)
 
 
 def test_a_name_that_is_no_text_can_be_reported(tmp_path: Path, classifier: Classifier) -> None:

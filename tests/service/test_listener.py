@@ -165,7 +165,7 @@ def test_a_clock_that_is_set_during_an_event_neither_stretches_nor_moves_it(
     onset, offset = found
     assert (onset.phase, offset.phase) == ("onset", "offset")
     assert (offset.event_id, offset.start) == (onset.event_id, onset.start)
-    lasted = datetime.fromisoformat(str(offset.end)) - datetime.fromisoformat(offset.start)
+    lasted = datetime.fromisoformat(str(offset.end)) - datetime.fromisoformat(str(offset.start))
     assert lasted.total_seconds() == pytest.approx(offset.duration_s, abs=0.002)
     calm = Ear(ear.folder)
     same = calm.listener(tiny_model)

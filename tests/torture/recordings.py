@@ -23,6 +23,9 @@ PATIENCE_S = 120.0
 MEMORY_KB = 400_000
 """More than a replay needs, less than a header's lie about a file's size would take."""
 
+ODDITIES = ("its header tells of", "nothing but zeros", "opposite signs")
+"""Told of a recording that was heard."""
+
 _LIBRARY_CHATTER = ("[src/libmpg123", "Note: ", "Warning: ", "warning: ")
 """libmpg123 writes to stderr by itself, and libsndfile has no switch for it."""
 
@@ -96,8 +99,10 @@ def torment(folder: Path) -> Iterator[Callable[[random.Random], None]]:
             assert line.startswith("rainwatchd: "), done.stderr[-3000:]
             assert any(path.name in line for path in paths), line
             assert line.isprintable(), ascii(line)
-        assert bool(complaints) == bool(done.returncode), done.stderr[-3000:]
-        assert len(complaints) <= len(paths), done.stderr[-3000:]
+        # What is odd and yet was heard is told as well; it is no failure.
+        failures = [line for line in complaints if not any(odd in line for odd in ODDITIES)]
+        assert bool(failures) == bool(done.returncode), done.stderr[-3000:]
+        assert len(failures) <= len(paths), done.stderr[-3000:]
         assert _found(done.stdout, good) == expected
         assert len(_found(done.stdout, last)) == len(expected)
         peak_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

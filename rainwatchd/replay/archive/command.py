@@ -34,5 +34,6 @@ def run(
         shard=shard,
         scores=options.scores is True,
         dask=options.dask,
+        utc_offset=options.utc_offset,
         err=sys.stderr,
     )

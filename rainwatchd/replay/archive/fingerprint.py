@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +36,8 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     step_s: float | None
     channel: str | int | None
     decision: dict[str, dict[str, Any]]
+    utc_offset_s: float | None
+    """Of recordings that tell a time without one."""
     scores: bool
     """Whether the parts hold every window's scores."""
     device_id: str
@@ -48,7 +51,9 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.blake2b(msgspec.json.encode(self), digest_size=8).hexdigest()
 
 
-def fingerprint(config: Config, model: ModelFile, *, scores: bool) -> Fingerprint:
+def fingerprint(
+    config: Config, model: ModelFile, *, scores: bool, utc_offset: timedelta | None
+) -> Fingerprint:
     """Say what the results of this model and configuration depend on."""
     spec = model.spec
     rules = config.rules(spec)
@@ -64,6 +69,7 @@ def fingerprint(config: Config, model: ModelFile, *, scores: bool) -> Fingerprin
         step_s=config.step_s,
         channel=config.audio.channel,
         decision={label: msgspec.to_builtins(rule) for label, rule in rules.items()},
+        utc_offset_s=None if utc_offset is None else utc_offset.total_seconds(),
         scores=scores,
         device_id=replay_id(config),
         lat=config.lat,

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -59,6 +60,7 @@ def run_archive(
     shard: Shard,
     scores: bool,
     dask: str | None,
+    utc_offset: timedelta | None,
     err: TextIO,
 ) -> bool:
     """Hear what is not done; return whether every recording was heard to its end.
@@ -68,11 +70,11 @@ def run_archive(
     Raises `RainwatchError` where all must stop: the folder is another's, full, or unwritable.
     """
     model = read_model(config.model_path)
-    mark = fingerprint(config, model, scores=scores)
+    mark = fingerprint(config, model, scores=scores, utc_offset=utc_offset)
     claim(out, mark)
     with _scratch() as scratch:
         hearing = Hearing(
-            Replay(config, replay_id(config)),
+            Replay(config, replay_id(config), utc_offset=utc_offset),
             config.model_path,
             model.digest,
             mark.digest,

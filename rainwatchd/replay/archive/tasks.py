@@ -21,7 +21,7 @@ from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.replay.archive.parts import part_path, write_part
 from rainwatchd.replay.archive.sources import Source, at_hand
 from rainwatchd.replay.pool import Tell
-from rainwatchd.replay.replay import Found, Heard, Replay, Scored, recorded_at
+from rainwatchd.replay.replay import Found, Heard, Replay, Scored
 
 _RECORDER = re.compile(r"(.+?)[-_]\d{8}[-_T]\d{6}")
 """What a recorder puts before the time in its files' names."""
@@ -80,7 +80,6 @@ def hear(task: Task, tell: Tell) -> Iterator[Outcome]:
                 elif item.end_s is not None:
                     found.append(item)
             failure = heard.failure and heard.failure.replace(printable(path), source.name)
-            start = start_of(path)
     except AudioError as error:
         yield Outcome(task.number, 0.0, 0, str(error), kept=False)
         return
@@ -88,8 +87,8 @@ def hear(task: Task, tell: Tell) -> Iterator[Outcome]:
         changed = f"{source.name}: changed while it was heard; run again"
         yield Outcome(task.number, heard.duration_s, 0, changed, kept=False)
         return
-    row = _row(task, heard.duration_s, failure, start) | {
-        "detections": [_detection(item, dated=start is not None) for item in found]
+    row = _row(task, heard.duration_s, failure, heard.start) | {
+        "detections": [_detection(item) for item in found]
     }
     part = part_path(hearing.out, source, hearing.fingerprint, failed=failure is not None)
     write_part(part, row, None if windows is None else windows.table())
@@ -113,12 +112,6 @@ def device_of(place: str) -> str:
     return named[1] if named is not None else path.parent.name or "unknown"
 
 
-def start_of(path: Path) -> datetime | None:
-    """Return the UTC of the first sample, if the recording tells it."""
-    start: datetime | None = recorded_at(path)
-    return None if start is None or start.year == 1970 else start
-
-
 def _row(task: Task, heard_s: float, failure: str | None, start: datetime | None) -> dict[str, Any]:
     source = task.source
     return {
@@ -136,10 +129,10 @@ def _row(task: Task, heard_s: float, failure: str | None, start: datetime | None
     }
 
 
-def _detection(found: Found, *, dated: bool) -> dict[str, Any]:
+def _detection(found: Found) -> dict[str, Any]:
     detection = found.detection
     times = [
-        datetime.fromisoformat(text) if dated and text is not None else None
+        None if text is None else datetime.fromisoformat(text)
         for text in (detection.start, detection.end)
     ]
     return {

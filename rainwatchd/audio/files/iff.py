@@ -1,0 +1,123 @@
+"""AIFF, AU and CAF: where their sound is."""
+
+from __future__ import annotations
+
+import struct
+
+from rainwatchd.audio.files.chunks import UNKNOWN_BYTES, Chunk, Layout, sound_bytes, walk
+from rainwatchd.audio.files.part import Part, read_at
+
+_AIFF = Layout(4, 4, "big", 2)
+_CAF = Layout(4, 8, "big", 1)
+
+_AIFF_KNOWN = frozenset(
+    name.encode()
+    for name in (
+        *("FORM", "ANNO", "NAME", "AUTH", "(c) ", "COMT", "MARK", "INST", "APPL", "MIDI", "COMM"),
+        *("FVER", "ID3 ", "AESD", "SAXL", "CHAN", "PEAK", "basc", "trns", "FLLR"),
+    )
+)
+_CAF_KNOWN = frozenset(
+    name.encode()
+    for name in (
+        *("caff", "free", "info", "strg", "mark", "regn", "inst", "peak", "ovvw", "edct", "uuid"),
+        *("umid", "chan", "pakt", "kuki", "midi"),
+    )
+)
+
+_SAMPLE_BYTES = {b"ulaw": 1, b"ULAW": 1, b"alaw": 1, b"ALAW": 1}
+"""Of AIFF's compressed kinds, those whose ``COMM`` tells the width of what was compressed."""
+
+_COMPRESSED = frozenset([b"ima4", b"MAC3", b"MAC6", b"G722", b"GSM ", b"DWVW"])
+
+_LARGEST_SOUND = 0xFFFFFFFF - 2048
+"""What fits into an AIFF beside its header."""
+
+_LONGEST_HEADER = 1 << 20
+
+
+def aiff_part(descriptor: int, at: int, size: int) -> Part | None:
+    """Return the sound of an AIFF or AIFF-C that begins at `at`; None if it has none."""
+    head = read_at(descriptor, at, 12)
+    if head[:4] != b"FORM" or head[8:12] not in (b"AIFF", b"AIFC"):
+        return None
+    common, sound = b"", None
+    for chunk in walk(descriptor, at + 12, size, _AIFF):
+        if chunk.name == b"COMM":
+            common = read_at(descriptor, chunk.body, min(chunk.size, 1024))
+        elif chunk.name == b"SSND":
+            sound = chunk
+        if sound is not None and common:
+            break
+    if sound is None or len(common) < 18 or sound.size < 8 > size - sound.body:
+        return None
+    held = sound_bytes(descriptor, sound, size, _AIFF, _AIFF_KNOWN) - 8
+    claimed = sound.size - 8
+    channels, frames, bits = struct.unpack(">hIh", common[:8])
+    kind = common[18:22]
+    frame_bytes = channels * _SAMPLE_BYTES.get(kind, (bits + 7) // 8)
+    counted = frames * frame_bytes if kind not in _COMPRESSED else claimed
+    following = sound.end if claimed == held else size
+    whole_frames = held // frame_bytes if frame_bytes > 0 else 0
+    wrong = claimed < held or (kind not in _COMPRESSED and frames < whole_frames)
+    promised = 1.0
+    if held > 0 and 8 < sound.size < UNKNOWN_BYTES:
+        promised = min(claimed, counted) / held if wrong else max(claimed, counted) / held
+    if not wrong or held <= 0 or frame_bytes <= 0 or held > _LARGEST_SOUND:
+        lost = held - claimed if claimed < held else 0
+        # libsndfile stumbles over another file that follows.
+        stop = following if read_at(descriptor, following, 4) == b"FORM" else size
+        return Part(at, stop, b"", max(1.0, promised), following=following, unreadable=lost)
+    if kind not in _COMPRESSED:
+        common = common[:2] + struct.pack(">I", whole_frames) + common[6:]
+    body = head[8:12] + _chunk(b"COMM", common) + struct.pack(">4sIII", b"SSND", held + 8, 0, 0)
+    header = struct.pack(">4sI", b"FORM", len(body) + held) + body
+    start = sound.body + 8
+    return Part(start, start + held, header, promised, following=following)
+
+
+def au_part(descriptor: int, at: int, size: int) -> Part | None:
+    """Return the sound of an AU that begins at `at`; None if it has none."""
+    head = read_at(descriptor, at, 24)
+    order = {b".snd": ">", b"dns.": "<"}.get(head[:4])
+    if order is None or len(head) < 24:
+        return None
+    offset, claimed = struct.unpack(f"{order}II", head[4:12])
+    if not 24 <= offset <= _LONGEST_HEADER:
+        return None
+    chunk = Chunk(b"", at + offset, claimed, at + offset + claimed)
+    held = sound_bytes(descriptor, chunk, size, _AIFF, frozenset([head[:4]]))
+    if claimed < held:
+        header = read_at(descriptor, at, offset)
+        header = header[:8] + b"\xff\xff\xff\xff" + header[12:]
+        promised = claimed / held if claimed else 1.0
+        return Part(chunk.body, size, header, promised, following=size)
+    promised = claimed / held if held > 0 and claimed < UNKNOWN_BYTES else 1.0
+    return Part(at, size, promised=promised, following=chunk.end)
+
+
+def caf_part(descriptor: int, at: int, size: int) -> Part | None:
+    """Return the sound of a CAF that begins at `at`; None if it has none that is uncompressed."""
+    if read_at(descriptor, at, 6) != b"caff\0\1":
+        return None
+    plain, data = False, None
+    for chunk in walk(descriptor, at + 8, size, _CAF):
+        if chunk.name == b"desc":
+            kind = read_at(descriptor, chunk.body + 8, 4)
+            plain = kind in (b"lpcm", b"ulaw", b"alaw")
+        elif chunk.name == b"data":
+            data = chunk
+            break
+    if data is None or not plain or data.body - at > _LONGEST_HEADER:
+        return None
+    held = sound_bytes(descriptor, data, size, _CAF, _CAF_KNOWN)
+    promised = data.size / held if held > 0 and 4 < data.size < UNKNOWN_BYTES else 1.0
+    following = data.end if data.size == held else size
+    if data.size != held:
+        header = read_at(descriptor, at, data.body - at)[:-8] + held.to_bytes(8, "big")
+        return Part(data.body, data.body + held, header, promised, following=following)
+    return Part(at, size, promised=promised, following=following)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">4sI", name, len(body)) + body + bytes(len(body) % 2)

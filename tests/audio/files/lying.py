@@ -1,0 +1,102 @@
+"""Files whose headers lie about their length, one maker a format."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+RATE_HZ = 16000
+
+
+def sound(duration_s: float, seed: int = 3) -> NDArray[np.float64]:
+    """Noise that is nowhere zero."""
+    return np.random.default_rng(seed).normal(0.0, 0.1, round(duration_s * RATE_HZ)).clip(-1, 1)
+
+
+def encoded(samples: NDArray[Any], container: str, subtype: str, rate_hz: int = RATE_HZ) -> bytes:
+    """Return the bytes of a file."""
+    out = io.BytesIO()
+    soundfile.write(out, samples, rate_hz, format=container, subtype=subtype)
+    return out.getvalue()
+
+
+def wav(content: bytes, claimed: int) -> bytes:
+    """Change the length in a WAV's ``data`` chunk, and in its head."""
+    at = content.index(b"data") + 4
+    return (
+        content[:4]
+        + struct.pack("<I", (claimed + at - 4) & 0xFFFFFFFF)
+        + content[8:at]
+        + struct.pack("<I", claimed)
+        + content[at + 4 :]
+    )
+
+
+def rf64(content: bytes, claimed: int) -> bytes:
+    """Change the length in the ``ds64`` chunk of an RF64."""
+    at = content.index(b"ds64") + 16
+    return content[:at] + struct.pack("<Q", claimed) + content[at + 8 :]
+
+
+def w64(content: bytes, claimed: int) -> bytes:
+    """Change the length in a W64's chunk of sound."""
+    at = content.index(b"data\xf3\xac") + 16
+    return content[:at] + struct.pack("<Q", claimed + 24) + content[at + 8 :]
+
+
+def aiff(content: bytes, claimed: int) -> bytes:
+    """Change both lengths in an AIFF, of bytes and of frames."""
+    at = content.index(b"SSND") + 4
+    content = content[:at] + struct.pack(">I", claimed + 8) + content[at + 4 :]
+    frames = content.index(b"COMM") + 10
+    return content[:frames] + struct.pack(">I", claimed // 2) + content[frames + 4 :]
+
+
+def au(content: bytes, claimed: int) -> bytes:
+    """Change the length in an AU's head."""
+    return content[:8] + struct.pack(">I", claimed) + content[12:]
+
+
+def caf(content: bytes, claimed: int) -> bytes:
+    """Change the length in a CAF's chunk of sound."""
+    at = content.index(b"data") + 4
+    return content[:at] + struct.pack(">q", claimed + 4) + content[at + 8 :]
+
+
+def flac(content: bytes, claimed: int) -> bytes:
+    """Change the number of samples in a FLAC of 16 bits."""
+    head = int.from_bytes(content[18:26], "big") >> 36 << 36 | claimed // 2
+    return content[:18] + head.to_bytes(8, "big") + content[26:]
+
+
+Liar = Callable[[bytes, int], bytes]
+
+LIARS: dict[str, tuple[str, str, Liar]] = {
+    "wav": ("WAV", "PCM_16", wav),
+    "wavex": ("WAVEX", "PCM_16", wav),
+    "rf64": ("RF64", "PCM_16", rf64),
+    "w64": ("W64", "PCM_16", w64),
+    "aiff": ("AIFF", "PCM_16", aiff),
+    "au": ("AU", "PCM_16", au),
+    "caf": ("CAF", "PCM_16", caf),
+    "flac": ("FLAC", "PCM_16", flac),
+}
+"""By name: container, encoding and what makes it lie about its bytes of sound, at 16 bits."""
+
+
+def mpeg_frame_bytes(head: bytes) -> int:
+    """Return the length of a frame of MPEG 1 layer III at 44.1 or 48 kHz."""
+    kbits = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)[head[2] >> 4]
+    return 144000 * kbits // (44100, 48000, 32000)[head[2] >> 2 & 3] + (head[2] >> 1 & 1)
+
+
+def without_xing(content: bytes) -> bytes:
+    """Take away an MP3's first frame, the one that tells its length."""
+    assert b"Xing" in content[:64] or b"Info" in content[:64]
+    return content[mpeg_frame_bytes(content) :]

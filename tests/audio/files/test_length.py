@@ -1,0 +1,295 @@
+"""What a file holds in bytes is heard, whatever its header says; what is missing is told."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rainwatchd.audio.recording import Recording
+from rainwatchd.audio.ring import Gap, RingBuffer
+from rainwatchd.audio.samples import Floats
+from rainwatchd.errors import AudioError
+from tests.audio.files.lying import LIARS, RATE_HZ, aiff, encoded, sound, wav, without_xing
+
+SOUND = sound(12.0)
+
+
+class Heard:
+    """A recording heard to its end."""
+
+    def __init__(self, path: Path, channel: int | None = None) -> None:
+        recording = Recording(path, channel)
+        ring = RingBuffer(1 << 16)
+        pieces: list[Floats] = []
+        self.gaps: list[Gap] = []
+        self.failure: str | None = None
+        try:
+            recording.open()
+            more = True
+            while more:
+                try:
+                    more = recording.fill(ring, timeout_s=1.0)
+                finally:
+                    for item in ring:
+                        if isinstance(item, Gap):
+                            self.gaps.append(item)
+                        else:
+                            pieces.append(item.samples)
+            self.progress, self.promised_s = recording.progress, recording.duration_s
+        except AudioError as error:
+            self.failure = str(error)
+        self.samples = np.concatenate([np.zeros(0, np.float32), *pieces])
+        self.warnings = recording.warnings if pieces else []
+        self.position_s = recording.position_s if pieces else 0.0
+        recording.close()
+        for line in (*self.warnings, *filter(None, [self.failure])):
+            assert str(path) in line
+            assert len(line.splitlines()) == 1
+
+
+def heard(folder: Path, content: bytes, name: str = "x") -> Heard:
+    path = folder / name
+    path.write_bytes(content)
+    return Heard(path)
+
+
+@pytest.mark.parametrize("name", LIARS)
+@pytest.mark.parametrize("claimed_s", [0.0, 0.001375, 1.0, 11.9])
+def test_sound_beyond_the_declared_end_is_heard(
+    tmp_path: Path, name: str, claimed_s: float
+) -> None:
+    container, subtype, lie = LIARS[name]
+    honest = encoded(SOUND, container, subtype)
+    whole = heard(tmp_path, honest)
+    assert (whole.samples.size, whole.failure, whole.warnings) == (SOUND.size, None, [])
+    found = heard(tmp_path, lie(honest, 2 * round(claimed_s * RATE_HZ)))
+    assert found.failure is None
+    np.testing.assert_array_equal(found.samples, whole.samples)
+    # Nought is what is written before anything is known; anything else is a wrong promise.
+    told = [f"its header tells of {claimed_s:.3f} s" in line for line in found.warnings]
+    assert told == ([True] if claimed_s else [])
+
+
+@pytest.mark.parametrize("name", LIARS)
+def test_a_header_that_promises_double_loses_nothing_and_is_told(tmp_path: Path, name: str) -> None:
+    container, subtype, lie = LIARS[name]
+    found = heard(tmp_path, lie(encoded(SOUND, container, subtype), 4 * SOUND.size))
+    assert found.samples.size == SOUND.size
+    assert found.failure is not None
+    assert "cut short: 12.000 s of the 24.000 s that its header promises" in found.failure
+
+
+@pytest.mark.parametrize("claimed", [0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_a_length_that_a_pipe_could_not_know_is_no_promise(tmp_path: Path, claimed: int) -> None:
+    found = heard(tmp_path, wav(encoded(SOUND, "WAV", "PCM_16"), claimed))
+    assert (found.samples.size, found.failure, found.warnings) == (SOUND.size, None, [])
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "FLOAT", "ULAW", "IMA_ADPCM"])
+def test_every_encoding_goes_on_behind_its_declared_end(tmp_path: Path, subtype: str) -> None:
+    honest = encoded(SOUND, "WAV", subtype)
+    whole = heard(tmp_path, honest)
+    found = heard(tmp_path, wav(honest, 4096))
+    assert found.failure is None
+    np.testing.assert_array_equal(found.samples, whole.samples)
+
+
+def test_a_night_beyond_4_gib_is_heard_from_a_length_modulo_4_gib(tmp_path: Path) -> None:
+    honest = encoded(SOUND, "WAV", "PCM_16", rate_hz=192000)
+    real = (1 << 32) + 192000
+    path = tmp_path / "night.wav"
+    with path.open("wb") as file:
+        file.write(wav(honest[:44], real & 0xFFFFFFFF))
+        file.seek(44 + real - 2 * SOUND.size)
+        file.write(honest[44:])
+    recording = Recording(path)
+    recording.open()
+    assert recording.duration_s == pytest.approx(real / 2 / 192000)
+    recording.close()
+
+
+def test_chunks_behind_the_sound_are_no_sound(tmp_path: Path) -> None:
+    honest = encoded(SOUND, "WAV", "PCM_16")
+    notes = b"LIST" + struct.pack("<I", 40000) + b"INFOICMT" + struct.pack("<I", 39988)
+    odd = b"wxyz" + struct.pack("<I", 3) + b"abc\0"
+    for behind in (
+        notes + b"x" * 39988,
+        odd * 500,
+        odd + notes + b"x" * 39988,
+        notes + b"x" * 20000,  # cut short itself
+        bytes(30000),
+        b"\x01\x02\x03",
+    ):
+        found = heard(tmp_path, honest + behind)
+        assert (found.samples.size, found.failure, found.warnings) == (SOUND.size, None, [])
+
+
+def test_an_aiff_whose_frames_are_fewer_than_its_bytes(tmp_path: Path) -> None:
+    honest = encoded(SOUND, "AIFF", "PCM_16")
+    frames = honest.index(b"COMM") + 10
+    found = heard(tmp_path, honest[:frames] + struct.pack(">I", 99) + honest[frames + 4 :])
+    assert (found.samples.size, found.failure) == (SOUND.size, None)
+    assert aiff(honest, 2 * SOUND.size) == honest
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype", "rate_hz"),
+    [
+        ("WAV", "PCM_16", 16000),
+        ("W64", "PCM_16", 16000),
+        ("AIFF", "PCM_16", 16000),
+        ("AU", "PCM_16", 16000),
+        ("FLAC", "PCM_16", 16000),
+        ("OGG", "VORBIS", 16000),
+        ("OGG", "OPUS", 16000),
+        ("MP3", "MPEG_LAYER_III", 44100),
+    ],
+)
+def test_files_joined_end_to_end_are_all_heard(
+    tmp_path: Path, container: str, subtype: str, rate_hz: int
+) -> None:
+    lengths_s = (2.0, 0.3, 5.0)
+    parts = [
+        encoded(sound(length_s, seed), container, subtype, rate_hz)
+        for seed, length_s in enumerate(lengths_s)
+    ]
+    alone = [heard(tmp_path, part).samples for part in parts]
+    found = heard(tmp_path, b"".join(parts))
+    assert (found.failure, found.progress) == (None, 1.0)
+    np.testing.assert_allclose(found.samples, np.concatenate(alone), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")],
+)
+def test_what_cannot_follow_is_told(tmp_path: Path, container: str, subtype: str) -> None:
+    first = encoded(SOUND, container, subtype)
+    other = encoded(SOUND, container, subtype, rate_hz=22050)
+    found = heard(tmp_path, first + other)
+    assert found.samples.size == SOUND.size
+    assert found.failure is not None
+    assert "heard to 12.000 s; another recording that follows there" in found.failure
+    assert "22050 Hz" in found.failure
+
+
+@pytest.fixture(scope="module")
+def changing() -> tuple[bytes, int]:
+    """An MP3 of changing bit rate, busy first and then quiet; and its number of samples."""
+    rng = np.random.default_rng(1)
+    busy = (0.5 * rng.standard_normal(44100 * 4)).clip(-1, 1)
+    quiet = 1e-4 * rng.standard_normal(44100 * 20)
+    samples = np.concatenate((busy, quiet, busy))
+    return encoded(samples, "MP3", "MPEG_LAYER_III", 44100), samples.size
+
+
+def test_an_mp3_that_tells_no_length_is_heard_to_its_end(
+    tmp_path: Path, changing: tuple[bytes, int]
+) -> None:
+    content, samples = changing
+    whole = heard(tmp_path, content)
+    assert whole.samples.size == samples
+    for prefix in (b"", b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)):
+        found = heard(tmp_path, prefix + without_xing(content))
+        assert (found.failure, found.warnings) == (None, [])
+        assert samples <= found.samples.size < samples + 3000
+        assert found.promised_s == pytest.approx(found.samples.size / 44100)
+        # The encoder's delay is told in the frame that is gone.
+        shift = found.samples.size - samples
+        end = found.samples[-44100 * 2 :]
+        assert end.std() == pytest.approx(whole.samples[-44100 * 2 :].std(), rel=0.1), shift
+
+
+def test_a_guess_that_is_too_long_is_no_promise(
+    tmp_path: Path, changing: tuple[bytes, int]
+) -> None:
+    rng = np.random.default_rng(1)
+    quiet, busy = 1e-4 * rng.standard_normal(44100 * 8), 0.5 * rng.standard_normal(44100 * 8)
+    samples = np.concatenate((quiet, busy)).clip(-1, 1)
+    content = without_xing(encoded(samples, "MP3", "MPEG_LAYER_III", 44100))
+    found = heard(tmp_path, content)
+    assert (found.failure, found.warnings) == (None, [])
+    assert found.samples.size >= samples.size
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5])
+def test_an_mp3_that_tells_too_few_frames_is_heard_to_its_end(
+    tmp_path: Path, changing: tuple[bytes, int], factor: float
+) -> None:
+    content, samples = changing
+    at = content.index(b"Xing") + 8
+    frames = int.from_bytes(content[at : at + 4], "big")
+    lying = content[:at] + struct.pack(">I", int(frames * factor)) + content[at + 4 :]
+    found = heard(tmp_path, lying)
+    assert found.failure is None
+    assert found.samples.size > 0.99 * samples
+
+
+def test_an_mp3_that_tells_too_many_frames_is_cut_short(
+    tmp_path: Path, changing: tuple[bytes, int]
+) -> None:
+    content, samples = changing
+    at = content.index(b"Xing") + 8
+    frames = int.from_bytes(content[at : at + 4], "big")
+    found = heard(tmp_path, content[:at] + struct.pack(">I", 2 * frames) + content[at + 4 :])
+    assert found.samples.size > 0.99 * samples
+    assert found.failure is not None
+    assert "cut short" in found.failure
+
+
+def test_a_flac_cut_within_a_frame_is_heard_to_the_frame_before(tmp_path: Path) -> None:
+    honest = encoded(SOUND, "FLAC", "PCM_16")
+    whole = heard(tmp_path, honest).samples
+    found = heard(tmp_path, honest[: len(honest) * 2 // 3])
+    assert found.samples.size > SOUND.size // 2
+    np.testing.assert_array_equal(found.samples, whole[: found.samples.size])
+    assert found.failure is not None
+    assert "cut short" in found.failure
+
+
+def test_tags_behind_a_flac_or_an_mp3_are_no_loss(
+    tmp_path: Path, changing: tuple[bytes, int]
+) -> None:
+    ape = struct.pack("<8sIIII8x", b"APETAGEX", 2000, 60032, 1, 0)
+    id3 = b"TAG" + b"a title".ljust(125, b"\0")
+    tags = id3, b"\x41" * 60000 + ape, b"\x41" * 60000 + ape + id3
+    for content, samples in ((encoded(SOUND, "FLAC", "PCM_16"), SOUND.size), changing):
+        for tag in tags:
+            found = heard(tmp_path, content + tag)
+            assert (found.samples.size, found.failure, found.warnings) == (samples, None, [])
+
+
+def test_a_stretch_of_exact_zeros_is_told(tmp_path: Path) -> None:
+    samples = np.concatenate((sound(3.0), np.zeros(RATE_HZ * 2), sound(3.0)))
+    for container in ("WAV", "FLAC"):
+        found = heard(tmp_path, encoded(samples, container, "PCM_16"))
+        assert found.failure is None
+        (line,) = found.warnings
+        assert "nothing but zeros from 3.000 s to 5.000 s;" in line
+    (line,) = heard(
+        tmp_path, encoded(np.concatenate((samples, np.zeros(RATE_HZ * 45))), "WAV", "PCM_16")
+    ).warnings
+    assert "from 3.000 s to 5.000 s, and in 2 stretches 47.0 s in all" in line
+    short = np.concatenate((sound(3.0), np.zeros(RATE_HZ - 9), sound(3.0), np.zeros(RATE_HZ - 9)))
+    assert heard(tmp_path, encoded(short, "WAV", "PCM_16")).warnings == []
+
+
+def test_channels_that_cancel_each_other_are_told_and_the_louder_is_heard(tmp_path: Path) -> None:
+    left = sound(4.0)
+    noise = 0.001 * sound(4.0, seed=9)
+    for gain in (1.0, 0.8):
+        both = np.stack((gain * left + noise, -left), axis=1)
+        found = heard(tmp_path, encoded(both, "WAV", "FLOAT"))
+        (line,) = found.warnings
+        assert "opposite signs" in line
+        np.testing.assert_allclose(np.abs(found.samples).mean(), np.abs(left).mean(), rtol=0.02)
+        path = tmp_path / "x"
+        assert Heard(path, channel=1).warnings == []
+    for other in (left, sound(4.0, seed=4), np.zeros(left.size), 0.3 * left - sound(4.0, seed=5)):
+        stereo = np.stack((left, other), axis=1)
+        found = heard(tmp_path, encoded(stereo, "WAV", "FLOAT"))
+        assert found.warnings == []
+        np.testing.assert_allclose(found.samples, stereo.mean(axis=1), atol=1e-6)
