@@ -12,7 +12,8 @@ import os, soundfile
 class Fragile(soundfile.SoundFile):
     def __init__(self, file, *rest, **named):
         super().__init__(file, *rest, **named)
-        if b"decoder-crash" in os.fsencode(file):
+        name = os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else str(file)
+        if "decoder-crash" in name:
             os.abort()
 
 soundfile.SoundFile = Fragile
