@@ -81,6 +81,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     level_dbfs: Real | None
     overruns: Count
     gaps: Count
+    drops: Count | None = None
     real_time_factor: Real | None
     latency_s: Real | None
     outbox_depth: Count

@@ -95,7 +95,7 @@ def start_device(
         "lon": lon,
         "step_s": 1.0,
         "state_directory": str(home),
-        "mqtt": {"host": "127.0.0.1", "port": broker_port},
+        "mqtt": {"host": "127.0.0.1", "port": broker_port, "live_spectrum": True},
         "clips": {"publish": True},
     }
     (home / "rainwatchd.yaml").write_text(yaml.safe_dump(settings))

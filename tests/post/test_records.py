@@ -78,6 +78,7 @@ def health(device_id: str = "canopy-7", time_ms: int = NOON_MS, **changes: Any) 
         "level_dbfs": -50.0,
         "overruns": 0,
         "gaps": 0,
+        "drops": 0,
         "real_time_factor": 0.1,
         "latency_s": 0.1,
         "outbox_depth": 0,

@@ -36,7 +36,7 @@ _COPIED = (
 
 _HEALTH_FIELDS = (
     "level_dbfs", "temperature_c", "disk_free_bytes", "outbox_depth", "clock_synced", "uptime_s",
-    "overruns", "gaps", "real_time_factor",
+    "overruns", "gaps", "drops", "real_time_factor",
 )  # fmt: skip
 
 _HOUR_FIELDS = (
