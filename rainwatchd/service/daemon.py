@@ -141,6 +141,7 @@ class Daemon:
             self._microphone.rate_hz,
             meter=self._meter,
             report_clips=self._board.reporter("clips"),
+            report_sound=self._board.reporter("sound"),
             publish_clip=lambda event, opus: self._uplink.offer(self._topics.clip(event), opus),
         )
         listener.start(self._ring, self._position, self._seam)

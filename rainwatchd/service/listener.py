@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,7 +19,10 @@ from rainwatchd.decision.events import Announcer, Detection, Event, Identity
 from rainwatchd.errors import Report
 from rainwatchd.hearing.analysis import Analysis
 from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.steady_tone import LOOK_EVERY_S, SPAN_S, SteadyTone
 from rainwatchd.service.health import Meter
+
+log = logging.getLogger(__name__)
 
 CLIPS_STOP_S = 5.0
 """For the clips that are not written yet when listening ends."""
@@ -35,6 +39,7 @@ class Listener:
         *,
         meter: Meter,
         report_clips: Report,
+        report_sound: Report,
         publish_clip: Publish,
     ) -> None:
         """Raises `ConfigError` when the model can't do what the configuration wants."""
@@ -44,7 +49,7 @@ class Listener:
         self.rules = config.rules(spec)
         self._source_rate_hz = source_rate_hz
         late_s = spec.window_s + max((rule.late_s for rule in self.rules.values()), default=0.0)
-        history_s = clips.history_s(late_s) if clips.save else 0.0
+        history_s = max(SPAN_S, clips.history_s(late_s) if clips.save else 0.0)
         self._analysis = Analysis(classifier, source_rate_hz, config.step_s, history_s)
         rate_hz = self._analysis.rate_hz
         self._decision = Decision(
@@ -54,6 +59,10 @@ class Listener:
         identity = Identity(config.identity, config.lat, config.lon, classifier.name)
         self._announcer = Announcer(identity, self.clock, rate_hz, secrets.token_hex(8))
         self._meter = meter
+        self._report_sound = report_sound
+        self._open: set[str] = set()
+        self._steady: SteadyTone | None = None
+        self._look_due = 0
         self._clips: Clips | None = None
         self._near_misses: NearMisses | None = None
         if clips.save and clips.near_misses:
@@ -100,6 +109,7 @@ class Listener:
         for window in self._analysis.push(item):
             self._meter.heard(window, self.clock.age_s(window.end))
             yield from self._announce(self._decision.push(window))
+            self._look_for_hum(window.end)
             if self._clips is not None:
                 self._clips.advance(window.end)
                 for miss in self._near_misses.push(window) if self._near_misses else ():
@@ -112,12 +122,39 @@ class Listener:
     def finish(self) -> Iterator[Detection]:
         """End what is open; save what there is of the clips."""
         yield from self._announce(self._decision.finish("stopped"))
+        self._look_for_hum(0)
         if self._clips is not None:
             self._clips.close(self._analysis.history.written, CLIPS_STOP_S)
+
+    def _look_for_hum(self, position: int) -> None:
+        """While something is heard without end, see whether it is the supply."""
+        if not self._open:
+            if self._steady is not None:
+                self._steady = None
+                self._report_sound(None)
+            return
+        if self._steady is None:
+            self._steady = SteadyTone(self.clock.rate_hz)
+            self._look_due = position
+        if position < self._look_due or self._steady.hum is not None:
+            return
+        self._look_due = position + round(LOOK_EVERY_S * self.clock.rate_hz)
+        newest = self._analysis.history.copy(position - self._steady.span, position).samples
+        if newest.size == self._steady.span and (hum := self._steady.look(newest)):
+            trouble = (
+                f"steady tone on the microphone: {hum}, heard as {' and '.join(sorted(self._open))}"
+                "; unless a machine runs there, mend the power supply or its ground"
+            )
+            log.warning("%s", trouble)
+            self._report_sound(trouble)
 
     def _announce(self, events: Iterable[Event]) -> Iterator[Detection]:
         for event in events:
             if self._near_misses is not None:
                 self._near_misses.alerted(event)
+            if event.phase == "offset":
+                self._open.discard(event.label)
+            else:
+                self._open.add(event.label)
             detection = self._announcer.detection(event)
             yield self._clips.attach(event, detection) if self._clips is not None else detection

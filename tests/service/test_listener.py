@@ -38,7 +38,7 @@ class Ear:
         self.folder = folder
         self.ring = RingBuffer(15 * RATE_HZ)
         self.meter = Meter()
-        self.ends: list[float] = []
+        self.said: list[str | None] = []
         self.position = self.seam = 0
 
     def listener(self, model: Path, **settings: object) -> Listener:
@@ -51,6 +51,7 @@ class Ear:
             RATE_HZ,
             meter=self.meter,
             report_clips=lambda _: None,
+            report_sound=self.said.append,
             publish_clip=lambda *_: None,
         )
         listener.start(self.ring, self.position, self.seam)
@@ -178,3 +179,20 @@ def test_the_clock_is_tied_to_the_newest_sample(ear: Ear, tiny_model: Path) -> N
     list(listener.hear(Chunk(0, sound(10, 0, 0))))
     listener.anchor(10 * RATE_HZ)
     assert listener.clock.age_s(10 * SPEC.sample_rate_hz) == pytest.approx(0.0, abs=0.5)
+
+
+def test_an_event_without_end_that_is_the_supplys_hum_is_told_once(
+    ear: Ear, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rainwatchd.hearing.steady_tone.LOOKS", 5)
+    listener = ear.listener(tiny_model)
+    at = np.arange(80 * RATE_HZ) / RATE_HZ
+    # What the stand-in takes for an engine lies at 150 Hz.
+    hum = sum(0.05 / k * np.sin(2 * np.pi * 50 * k * at) for k in (3, 4, 6))
+    noise = np.random.default_rng(4).normal(0, 0.001, at.size)
+    found = ear.hear(listener, (hum + noise).astype(np.float32))
+    assert [(d.label, d.phase) for d in found] == [("engine", "onset")]
+    (said,) = ear.said
+    assert str(said).startswith("steady tone on the microphone: hum of the mains, 50 Hz")
+    ear.hear(listener, sound(20, 0, 0))
+    assert ear.said == [said, None]
