@@ -114,7 +114,8 @@ class Clips:
         if not self._options.near_misses or not self._jobs.empty():
             return
         before, after = (round(span_s * self._mel.sample_rate_hz) for span_s in _NEAR_MISS_S)
-        utc = utc_text(clock.utc(miss.peak))
+        when = clock.utc(miss.peak)
+        utc = None if when is None else utc_text(when)
         tail = f"{miss.peak & (2**48 - 1):012x}"
         sound = self._history.copy(max(0, miss.peak - before), miss.peak + after)
         plan = Plan(

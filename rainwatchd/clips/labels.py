@@ -37,8 +37,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, rename={"label": "class"}
     """None: no alert was raised."""
     label: str
     """What it was taken for, or nearly."""
-    start: str
-    """When the sound began, UTC."""
+    start: str | None
+    """When the sound began, UTC; None for a recording that nothing tells the time of."""
     sound_s: tuple[float, float]
     """Where in the clip the sound begins and ends, in seconds."""
     peak_score: float

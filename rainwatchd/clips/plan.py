@@ -37,8 +37,8 @@ class Plan:
     start: int
     onset: int
     stop: int
-    utc: str
-    """Of the onset."""
+    utc: str | None
+    """Of the onset; None where it is unknown."""
     peak_score: float
     end: int | None = None
     """Of the sound; None while it lasts."""

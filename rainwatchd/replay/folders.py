@@ -32,13 +32,16 @@ class _Search:
     """Walks through folders and remembers where it has been."""
 
     def __init__(self) -> None:
-        self._searched: set[tuple[int, int]] = set()
+        self._searched: dict[tuple[int, int], Path] = {}
+        """Folders by device and inode, and below which path they were found."""
+        self._named = Path()
         self._met_again = 0
-        """Folders that turned up again: what is in them is missing from nothing."""
+        """Folders that were searched below an earlier path: what is in them is not missing."""
         self._unreadable: dict[str, list[Path]] = {}
 
     def below(self, folder: Path) -> list[Path | AudioError]:
         """Return the recordings in and below a folder, and what of it could not be searched."""
+        self._named = folder
         if not self._is_new(folder):
             return []
         unsearched: list[AudioError] = []
@@ -89,9 +92,9 @@ class _Search:
             return True
         place = state.st_dev, state.st_ino
         if place in self._searched:
-            self._met_again += 1
+            self._met_again += self._searched[place] != self._named
             return False
-        self._searched.add(place)
+        self._searched[place] = self._named
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from rainwatchd.decision.clock import FixedClock
 from rainwatchd.decision.decision import Decision
 from rainwatchd.hearing.model_spec import DecisionRule
 from rainwatchd.hearing.window import Window
-from rainwatchd.replay.replay import recorded_at
 from tests.broker import until
 from tests.clips.test_clips import RATE_HZ, Harness, Make, make
 
@@ -152,7 +152,7 @@ def test_what_hums_all_day_is_one_near_miss() -> None:
 
 def test_the_day_s_highest_are_kept(make: Make) -> None:
     harness = make(near_misses=2)
-    clock = FixedClock(recorded_at(Path("20240512_060000.wav")), RATE_HZ)
+    clock = FixedClock(datetime(2024, 5, 12, 6, 0, tzinfo=UTC), RATE_HZ)
     for number, score in enumerate((0.3, 0.5, 0.2, 0.4, 0.1)):
         harness.hear(20.0)
         peak = harness.history.written - 5 * RATE_HZ
@@ -172,7 +172,7 @@ def test_the_day_s_highest_are_kept(make: Make) -> None:
 def test_near_misses_are_wanted_or_not(make: Make, most: int) -> None:
     harness = make(near_misses=most)
     harness.hear(20.0)
-    clock = FixedClock(recorded_at(Path("x.wav")), RATE_HZ)
+    clock = FixedClock(None, RATE_HZ)
     harness.clips.miss(NearMiss("engine", 0, 12 * RATE_HZ, 13 * RATE_HZ, 0.4), clock)
     harness.close()
     assert len(harness.files()) == (1 if most else 0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+
+from rainwatchd.audio.files.wave import notes
 
 _YEARS = range(1990, 2100)
 """Digits that make a time outside these years are no time."""
@@ -46,19 +49,28 @@ class Start:
     """Whether nothing told the offset from UTC, and none was given."""
 
 
+def start_of(path: Path, utc_offset: timedelta | None = None) -> Start | None:
+    """Return the start of the recording in a file, as `recorded_at` finds it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return recorded_at(path, notes(descriptor, os.fstat(descriptor).st_size), utc_offset)
+    finally:
+        os.close(descriptor)
+
+
 def recorded_at(
-    path: Path, notes: Mapping[bytes, bytes], utc_offset: timedelta | None = None
+    path: Path, told: Mapping[bytes, bytes], utc_offset: timedelta | None = None
 ) -> Start | None:
     """Return the start of a recording; None where nothing tells it.
 
     Args:
         path: The file's name, for want of anything better.
-        notes: Bodies of its chunks ``guan`` (GUANO metadata) and ``ICMT`` (AudioMoth's comment).
+        told: Bodies of its chunks ``guan`` (GUANO metadata) and ``ICMT`` (AudioMoth's comment).
         utc_offset: Of times that tell none; None takes them for UTC.
     """
     readers: tuple[Callable[[], Start | None], ...] = (
-        lambda: _by_guano(notes.get(b"guan", b""), utc_offset),
-        lambda: _by_comment(notes.get(b"ICMT", b"")),
+        lambda: _by_guano(told.get(b"guan", b""), utc_offset),
+        lambda: _by_comment(told.get(b"ICMT", b"")),
         lambda: _by_name(path.stem, utc_offset),
     )
     for reader in readers:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from rainwatchd.audio.files.times import start_of
 from rainwatchd.audio.formats import printable
 from rainwatchd.clips.labels import SUFFIX, Label, Verdict, encode
 from rainwatchd.clips.png import spectrogram_png
@@ -24,7 +25,6 @@ from rainwatchd.hearing.log_mel import LogMel
 from rainwatchd.hearing.model_file import ModelFile
 from rainwatchd.replay.calibration.ambience import Stretch, Values, write_whole
 from rainwatchd.replay.calibration.threshold import Curve
-from rainwatchd.replay.replay import recorded_at
 
 LISTED = 20
 
@@ -209,7 +209,12 @@ def _sound(peak: Peak, rate_hz: int) -> tuple[np.ndarray, float]:
 
 def _label(peak: Peak, first_s: float, model: ModelFile) -> Label:
     """Label a peak as the device labels its clips: a hard negative, unless it is real."""
-    at = utc_text(recorded_at(Path(peak.file)) + timedelta(seconds=peak.start_s))
+    recorded = start_of(Path(peak.file))
+    at = None
+    if recorded is not None:
+        at = utc_text(recorded.utc + timedelta(seconds=peak.start_s))
+    # The person judged later than that, but of a verdict's time only the order counts.
+    judged_at = at or utc_text(datetime.now(UTC))
     return Label(
         event_id=None,
         label=peak.label,
@@ -217,7 +222,9 @@ def _label(peak: Peak, first_s: float, model: ModelFile) -> Label:
         sound_s=(max(0.0, peak.start_s - first_s), max(0.0, peak.end_s - first_s)),
         peak_score=peak.score,
         verdicts=[
-            Verdict(verdict="true" if peak.real else "false", label=None, by="calibrate", at=at)
+            Verdict(
+                verdict="true" if peak.real else "false", label=None, by="calibrate", at=judged_at
+            )
         ],
         device_id="replay",
         model=model.name,
