@@ -236,7 +236,10 @@ class Uplink:
                 topic = self._topics.detection
                 settle = self._delivery.refused if refusal else self._delivery.delivered
                 settle(awaited)
-            if refusal:
+            if refusal and isinstance(awaited, _Retained) and not awaited.payload:
+                # The name of a device that was renamed: its own access may have ended with it.
+                log.warning("mqtt: %s is not cleared: %s; clear it by hand", topic, refusal)
+            elif refusal:
                 self._refused[topic] = refusal
             else:
                 self._refused.pop(topic, None)

@@ -79,9 +79,10 @@ class Clips:
     def attach(self, event: Event, detection: Detection) -> Detection:
         """Plan the event's clip and return the detection with its name.
 
-        While clips cannot be saved, detections name none.
+        While clips cannot be saved, or there is no room for this one, detections name none.
         """
         rate_hz = self._mel.sample_rate_hz
+        most_bytes = round(self._options.max_duration_s * rate_hz * 2)
         event_id = detection.event_id
         name = clip_name(detection.start, detection.label, event_id)
         if event.phase == "onset":
@@ -107,7 +108,7 @@ class Clips:
         if event_id in self._plans:
             self._plans[event_id].detection = named
             self._plans[event_id].peak_score = detection.peak_score
-        return detection if self._trouble else named
+        return named if not self._trouble and self._store.has_room(most_bytes) else detection
 
     def miss(self, miss: NearMiss, clock: Clock) -> None:
         """Keep a near miss, if it is among the day's highest and nothing else waits."""

@@ -95,6 +95,21 @@ class ClipStore:
                 if label is not None:
                     self._worth[path.stem] = _worth(label)
 
+    def has_room(self, needed_bytes: int) -> bool:
+        """Whether so much can be made to fit; removes nothing."""
+        folder = self._directory
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+        try:
+            free_bytes = self._free_bytes(place)
+            if free_bytes - needed_bytes < self._quota.min_free_bytes and place == folder:
+                free_bytes += sum(clip.size_bytes for clip in self._clips())
+            return (
+                os.access(place, os.W_OK)
+                and free_bytes - needed_bytes >= self._quota.min_free_bytes
+            )
+        except OSError:
+            return False
+
     def make_room(self, needed_bytes: int) -> bool:
         """Remove clips until `needed_bytes` fit; False if they do not fit even then.
 

@@ -159,7 +159,10 @@ def utc_text(time: datetime) -> str:
 
 
 def interrupted(last: Detection) -> Detection:
-    """Return the offset of an event whose daemon was killed after it had sent `last`."""
+    """Return the offset of an event whose daemon was killed after it had sent `last`.
+
+    It names no clip: what was to be saved at the end never was.
+    """
     end = None
     if last.start is not None:
         end = utc_text(datetime.fromisoformat(last.start) + timedelta(seconds=last.duration_s))
@@ -168,6 +171,7 @@ def interrupted(last: Detection) -> Detection:
         seq=last.seq + 1,
         phase="offset",
         end=end,
+        clip=None,
         end_reason="interrupted",
     )
 

@@ -13,6 +13,7 @@ import msgspec
 
 from rainwatchd import __version__
 from rainwatchd.alerts.discovery import discovery
+from rainwatchd.alerts.discovery_note import DiscoveryNote, take_back
 from rainwatchd.alerts.feedback import Feedback, FeedbackDesk
 from rainwatchd.alerts.outbox import Outbox
 from rainwatchd.alerts.topics import Topics
@@ -148,9 +149,11 @@ class Daemon:
         self._config = config
         self._anchor_due_s = 0.0
         self._board.use_model(classifier.name, classifier.digest)
-        if config.mqtt.home_assistant:
+        wanted = self._topics.home_assistant if config.mqtt.home_assistant else None
+        if wanted is not None:
             payload = discovery(self._topics, list(listener.rules), classifier.name)
-            self._uplink.retain(self._topics.home_assistant, payload)
+            self._uplink.retain(wanted, payload)
+        take_back(self._uplink, DiscoveryNote(self._directory), wanted)
         return listener
 
     def _replace_listener(self, config: Config, classifier: Classifier) -> None:
@@ -161,7 +164,6 @@ class Daemon:
     def _hear(self, item: Chunk | Gap) -> None:
         windows = self._meter.windows
         self._queue(self._listener.hear(item))
-        self._live = LivePort(self._directory)
         self._position = item.end
         if isinstance(item, Gap):
             self._seam = item.end

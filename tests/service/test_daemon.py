@@ -115,6 +115,12 @@ def test_a_recording_played_into_the_microphone_gives_what_its_replay_gives(
     daemon.until_ready()
     server.play(scene())
     daemon.until(lambda: len(subscriber.detections) == 2, "onset and offset", 60)
+    assert main(["live", "--once", "--json", "--state_directory", str(daemon.state)]) == 0
+    glimpse = json.loads(capsys.readouterr().out)
+    assert (glimpse["device_id"], glimpse["state"]) == ("canopy-7", "online")
+    assert main(["events", "--json", "--state_directory", str(daemon.state)]) == 0
+    (remembered,) = capsys.readouterr().out.splitlines()
+    assert json.loads(remembered)["event_id"] == subscriber.detections[0]["event_id"]
     live = subscriber.detections
     for found, heard in zip(replayed, live, strict=True):
         assert (heard["phase"], heard["class"]) == (found["phase"], found["class"])
