@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from tests.sounds import scene
 from training.dataset import Clip
 from training.evaluation.scoring import Scored
 from training.evaluation.streams import Stream, Truth
+from training.evaluation.suite import Heard, Place, Suite
 
 RATE_HZ = 16000
 LABELS = ("background", "chainsaw", "engine", "storm")
@@ -43,6 +44,8 @@ def scored(
     truth: Sequence[tuple[str, float, float]] = (),
     labels: tuple[str, ...] = LABELS,
     window_s: int = 4,
+    kinds: tuple[str, ...] = (),
+    name: str | None = None,
 ) -> Scored:
     """One window a second, the first ending at `window_s`."""
     windows = tuple(
@@ -53,7 +56,10 @@ def scored(
         "made up",
         RATE_HZ,
         float(len(scores) + window_s - 1),
-        tuple(Truth(label, on, off, f"{label} {on}", "made up") for label, on, off in truth),
+        tuple(
+            Truth(label, on, off, name or f"{label} {on}", "made up", kinds=kinds)
+            for label, on, off in truth
+        ),
         lambda: iter(()),
     )
     return Scored(stream, labels, 1.0, windows)
@@ -68,3 +74,14 @@ def one_class(values: Sequence[float] | np.ndarray, label: str = "chainsaw") -> 
         row[0] = 1.0 - value
         rows.append(row)
     return rows
+
+
+def suite(
+    events: Mapping[Place, Scored] | None = None,
+    land: Scored | None = None,
+    others: Sequence[Scored] = (),
+    bare: Sequence[Scored] = (),
+) -> Suite:
+    """What one model heard."""
+    quiet = () if land is None else (land,)
+    return Suite((Heard(events or {}, quiet, tuple(others), tuple(bare), ()),))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-
-import msgspec
 
 from training.baselines.article import ArticleListener
 from training.baselines.compare import best_row
 from training.baselines.yamnet import YamnetListener
+from training.commands.evaluate import write_rows
 from training.commands.options import add_streams, add_weights
 from training.dataset import Clip, folds, publishable, read
-from training.evaluation.card import replace_text
-from training.evaluation.scoring import Listener
-from training.evaluation.suite import Subject, held_out_clips, run
-from training.evaluation.verdict import Row
+from training.evaluation.subjects import held_out_clips
+from training.evaluation.suite import Subject, run
 from training.soundscape.library import default_data
 
 _FOLDS = 3
@@ -26,7 +24,7 @@ _SEED = 1
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     yamnet = default_data().parents[1] / "weights" / "yamnet"
-    parser.add_argument("out", type=Path, help="JSON to write, for `evaluate --baselines`")
+    parser.add_argument("out", type=Path, help="JSON to write, for `evaluate --beside`")
     add_streams(parser, "models whose JSON says what is held out; default: three folds of the data")
     parser.add_argument("--yamnet", type=Path, default=yamnet, help="its folder")
     add_weights(parser)
@@ -36,29 +34,30 @@ def command(options: argparse.Namespace) -> None:
     """Score both and write their rows."""
     clips = read(options.data)
     parts = _parts(clips, options.folds)
+    rows = []
     yamnet = YamnetListener(options.yamnet)
-    rows = [_row(yamnet.name, [yamnet] * len(parts), parts, options.events)]
-    trained = []
+    digest = hashlib.sha256((options.yamnet / "yamnet.tflite").read_bytes()).hexdigest()
+    tested = [Subject(yamnet, tuple(part), digest) for part in parts]
+    rows.append(
+        best_row(yamnet.name, run(tested, options.events, scores=options.scores, clips=False))
+    )
+    tested = []
     for held in parts:
         names = {clip.recording for clip in held}
         seen = [clip for clip in publishable(clips) if clip.recording not in names]
-        trained.append(ArticleListener(seen, options.weights, _SEED))
-    rows.append(_row(ArticleListener.name, trained, parts, options.events))
-    replace_text(options.out, msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
+        listener = ArticleListener(seen, options.weights, _SEED)
+        tested.append(Subject(listener, tuple(held)))
+    rows.append(best_row(ArticleListener.name, run(tested, options.events, clips=False)))
+    write_rows(options.out, rows)
 
 
 def _parts(clips: Sequence[Clip], models: Sequence[Path]) -> list[list[Clip]]:
     if models:
         return held_out_clips(models, clips)
     unseen = [clip for clip in clips if clip.use == "evaluate"]
-    dealt = folds(publishable(clips), _FOLDS, _SEED)
-    return [held + unseen[number::_FOLDS] for number, (_, held) in enumerate(dealt)]
-
-
-def _row(
-    name: str, listeners: Sequence[Listener], parts: Sequence[Sequence[Clip]], events: int
-) -> Row:
-    tested = [
-        Subject(listener, tuple(part)) for listener, part in zip(listeners, parts, strict=True)
+    names = sorted({clip.recording for clip in unseen})
+    dealt = folds([clip for clip in clips if clip.use != "evaluate"], _FOLDS, _SEED)
+    return [
+        held + [clip for clip in unseen if clip.recording in set(names[number::_FOLDS])]
+        for number, (_, held) in enumerate(dealt)
     ]
-    return best_row(name, run(tested, events, clips=False))

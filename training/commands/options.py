@@ -9,6 +9,7 @@ from pathlib import Path
 
 from training.dataset import LICENCES, DataError
 from training.evaluation.suite import EVENTS
+from training.evaluation.tune import MACHINES
 from training.soundscape.library import default_data
 
 _IMAGENET = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
@@ -56,7 +57,30 @@ def add_streams(parser: argparse.ArgumentParser, folds: str) -> None:
     parser.add_argument("--folds", type=Path, nargs="+", default=[], metavar="MODEL", help=folds)
     add_data(parser)
     parser.add_argument(
-        "--events", type=int, default=EVENTS, help="events at each ratio; default: %(default)s"
+        "--events",
+        type=int,
+        default=EVENTS,
+        help="chainsaws at each ratio, more of engines; default: %(default)s",
+    )
+    parser.add_argument(
+        "--scores",
+        type=Path,
+        default=Path("build") / "scores",
+        help="folder where scores are kept by model and stream, so that a second run takes "
+        "seconds; delete it when the code that makes streams has changed",
+    )
+
+
+def add_allowances(parser: argparse.ArgumentParser) -> None:
+    """Add what rules may raise for nothing where they are chosen."""
+    parser.add_argument(
+        "--false-alarms", type=int, default=0, help="allowed for each class in all of the land"
+    )
+    parser.add_argument(
+        "--machines",
+        type=float,
+        default=MACHINES,
+        help="share of other machines' recordings that may raise an alert; default: %(default)s",
     )
 
 

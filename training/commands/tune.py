@@ -1,19 +1,23 @@
-"""``python -m training tune``: choose the decision rules on validation recordings."""
+"""``python -m training tune``: choose the decision rules on recordings that were held out."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import logging
 from pathlib import Path
 
 import msgspec
 
 from rainwatchd.hearing.model_file import read_model
-from rainwatchd.hearing.model_spec import METADATA_KEY, DecisionRule, encode
-from training.commands.options import add_streams
+from rainwatchd.hearing.model_spec import METADATA_KEY, ModelSpec, encode
+from training.commands.options import add_allowances, add_streams
 from training.dataset import read
-from training.evaluation.suite import run, subjects
-from training.evaluation.tune import tune_all
+from training.evaluation.short_clips import choose_thresholds
+from training.evaluation.subjects import subjects
+from training.evaluation.suite import run
+from training.evaluation.tune import recall_by_threshold, tune_all
+
+_log = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,37 +27,52 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_streams(
         parser,
-        "models of a cross-validation whose validation recordings are used, each with its JSON "
-        "beside it; default: the first model itself",
+        "models of a cross-validation whose held-out recordings are used, each with its JSON "
+        "beside it; default: the first model itself, on its validation recordings",
     )
-    parser.add_argument(
-        "--false-alarms", type=int, default=1, help="allowed for each class in all of the ambience"
-    )
+    add_allowances(parser)
 
 
 def command(options: argparse.Namespace) -> None:
-    """Choose the rules and put them into the model file."""
+    """Choose the rules and put them into the model file, with what other thresholds would find."""
     for model in options.models:
         read_model(model)
     models = options.folds or options.models[:1]
-    suite = run(subjects(models, read(options.data), "validation"), options.events, clips=False)
-    choices = tune_all(suite, options.false_alarms)
+    tested = subjects(models, read(options.data), tuning=True)
+    suite = run(tested, options.events, scores=options.scores)
+    if not suite.land_h:
+        _log.warning("no background or storm is held out: no threshold is safe; add ambience")
+    choices = tune_all(suite, options.false_alarms, options.machines)
     for label, choice in choices.items():
         rule = choice.rule
         print(
             f"{label}: mean over {rule.span_s:g} s, {rule.min_positive_s:g} of {rule.within_s:g} s "
             f"above {rule.on_threshold:.3f}: recall {choice.recall:.2f}, {choice.false_alarms} "
-            f"false alarms in {suite.ambience_h:.1f} h, latency {choice.latency_s:.1f} s"
+            f"false alarms in {suite.land_h:.1f} h, {choice.machines:.1%} of other machines, "
+            f"latency {choice.latency_s:.1f} s"
         )
+    rules = {label: choice.rule for label, choice in choices.items()}
+    labels = tested[0].listener.labels
+    clips = choose_thresholds([part.clips for part in suite.parts], labels)
     for model in options.models:
-        embed(model, {label: choice.rule for label, choice in choices.items()})
+        spec = read_model(model).spec
+        embed(
+            model,
+            msgspec.structs.replace(
+                spec,
+                decision=rules,
+                clip_thresholds=clips,
+                recall_by_threshold=recall_by_threshold(suite, rules),
+            ),
+        )
 
 
-def embed(path: Path, rules: Mapping[str, DecisionRule]) -> None:
-    """Replace the decision rules in a model file's metadata, by rename."""
+def embed(path: Path, spec: ModelSpec) -> None:
+    """Replace a model file's metadata, by rename; the same metadata leave the file as it is."""
     import onnx
 
-    spec = msgspec.structs.replace(read_model(path).spec, decision=dict(rules))
+    if read_model(path).spec == spec:
+        return
     model = onnx.load(path)
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:

@@ -1,4 +1,4 @@
-"""The Markdown model card: what the model is, how good it is, what it was made of."""
+"""The Markdown model card: how good the model is, where it ends, what it is, how it came to be."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from rainwatchd.decision.clip_judgement import UNMEASURED_THRESHOLD
 from rainwatchd.hearing.model_file import ModelFile
-from training.dataset import Clip, publishable
-from training.evaluation.matching import LOGGING
-from training.evaluation.suite import SNR_DB
-from training.evaluation.verdict import Row, Verdict, found_by_group, key
+from training.dataset import Clip
+from training.evaluation import tables
+from training.evaluation.intervals import Share
+from training.evaluation.reach import Place
+from training.evaluation.verdict import Row, Verdict
 
 _FIGURE_TITLES = {
     "recall": "Events found against signal-to-noise ratio",
+    "reach": "Found against distance",
     "detection_error": "Events missed against false alarms",
-    "roc": "Windows: true against false positives",
-    "confusion": "Clips: what they are against what they are called",
     "calibration": "Calibration",
+    "clips": "Five-second clips: what they are against what they are judged",
     "latency": "Time from an event's first sound to its alert",
 }
+
+CHOICES = "## What was chosen, and why"
+"""The heading in the notes from which on they stand at the card's end."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +36,38 @@ class Card:
     verdict: Verdict
     others: Sequence[Row]
     """Lines for comparison, on the same streams."""
+    reach: Mapping[Place, Share]
     figures: Mapping[str, Path]
-    clips: Sequence[Clip]
-    """All labelled data; those whose use is ``train`` are listed."""
+    trained_on: Sequence[Clip]
+    """What a model of this licence may be trained on; each is attributed."""
     notes: str
-    """Markdown that goes in as it is: ablations, limits."""
+    """Markdown: limits, and from `CHOICES` on how the model came to be."""
+    quantised: str = ""
+    """One line on what int8 loses."""
 
     def write(self, path: Path) -> None:
         """Write the card to `path` and the attributions beside it, whole or not at all."""
         attribution = path.with_name(f"{path.stem}.attribution.md")
-        pictures = "\n\n".join(
-            f"![{title}]({self.figures[name].name})" for name, title in _FIGURE_TITLES.items()
+        pictures = "\n".join(
+            f"![{_FIGURE_TITLES[name]}]({figure.name})" for name, figure in self.figures.items()
         )
+        limits, heading, choices = self.notes.partition(CHOICES)
+        verdict = self.verdict
         parts = [
             _head(self.model),
-            _accuracy(self.verdict, self.others),
-            _details(self.verdict),
+            tables.accuracy([verdict.row, *self.others]),
+            tables.engines(verdict.row),
+            tables.others(verdict.row),
+            _false_alarms(verdict),
+            tables.short_clips(verdict.clips),
+            tables.reach(self.reach),
             pictures,
-            self.notes.strip(),
-            _data(self.clips, self.model, attribution.name),
+            limits.strip(),
+            _what_it_is(self.model, self.quantised),
+            _data(self.trained_on, self.model, attribution.name),
+            (heading + choices).strip(),
         ]
-        replace_text(attribution, _attribution(self.clips))
+        replace_text(attribution, _attribution(self.trained_on))
         replace_text(path, "\n\n".join(text for text in parts if text) + "\n")
 
 
@@ -66,157 +80,72 @@ def replace_text(path: Path, text: str) -> None:
 
 def _head(model: ModelFile) -> str:
     spec = model.spec
+    licence = spec.licence or "not stated"
+    heard = ", ".join(label for label in spec.labels if label in spec.decision)
+    told = tables.filled(
+        f"""`{model.path.name}`, {model.size_bytes / 1e6:.1f} MB, licence {licence}. Hears {heard}
+        against forest background."""
+    )
+    return f"# Model card: {spec.name} {spec.version}\n\n{told}"
+
+
+def _false_alarms(verdict: Verdict) -> str:
+    counts: dict[str, int] = defaultdict(int)
+    for alarm in verdict.false_alarms:
+        if alarm.label != "storm":
+            counts[f"{alarm.label} during `{alarm.recording}` ({alarm.clip_label})"] += 1
+    named = "; ".join(
+        what if count == 1 else f"{what}, {count} times" for what, count in sorted(counts.items())
+    )
+    return tables.filled(f"False alarms in the land: {named}.") if named else ""
+
+
+def _what_it_is(model: ModelFile, quantised: str) -> str:
+    spec = model.spec
     rules = "\n".join(
         f"| {label} | {rule.smoothing} over {rule.span_s:g} s | {rule.on_threshold:.3f} | "
         f"{rule.off_threshold:.3f} | {rule.min_positive_s:g} of {rule.within_s:g} s | "
-        f"{rule.release_s:g} s |"
+        f"{rule.release_s:g} s | {spec.clip_thresholds.get(label, UNMEASURED_THRESHOLD):.2f} |"
         for label, rule in spec.decision.items()
     )
-    return f"""# Model card: {spec.name} {spec.version}
+    told = tables.filled(
+        f"""Input: log-mel decibels, {spec.n_mels} bands of {spec.fmin_hz:g} to {spec.fmax_hz:g} Hz,
+        {spec.window_frames} frames ({spec.window_s:g} s) at {spec.sample_rate_hz} Hz, one window
+        each {spec.step_s:g} s. Output: one score for each of {", ".join(spec.labels)}.
+        {quantised}"""
+    )
+    return f"""## What it is
 
-`{model.path.name}`, {model.size_bytes / 1e6:.1f} MB, SHA-256 `{model.digest}`
+{told}
 
-Hears {", ".join(label for label in spec.labels if label in spec.decision)} against forest
-background. Input: log-mel decibels, {spec.n_mels} bands of {spec.fmin_hz:g} to {spec.fmax_hz:g} Hz,
-{spec.window_frames} frames ({spec.window_s:g} s) at {spec.sample_rate_hz} Hz, one window each
-{spec.step_s:g} s. Output: one score for each of {", ".join(spec.labels)}.
-
-| class | smoothing | on | off | starts after | ends after |
-|---|---|---|---|---|---|
+| class | smoothing | on | off | starts after | ends after | five-second clip |
+|---|---|---|---|---|---|---|
 {rules}"""
 
 
-def _accuracy(verdict: Verdict, others: Sequence[Row]) -> str:
-    columns = [(label, ratio) for label, ratios in SNR_DB.items() for ratio in ratios]
-    head = " | ".join(f"{label} {ratio:+g}" for label, ratio in columns)
-    lines = []
-    for row in (verdict.row, *others):
-        recall = " | ".join(_figure(row.recall.get(key(*column))) for column in columns)
-        alarms = " / ".join(f"{row.false_alarms.get(label, 0)}" for label in LOGGING)
-        late = "-" if row.latency_s is None else f"{row.latency_s:.1f} s"
-        lines.append(f"| {row.name} | {recall} | {alarms} | {late} |")
-    settings = "\n".join(
-        f"- {row.name}: {row.setting}." for row in (verdict.row, *others) if row.setting
-    )
-    counted = next(iter(verdict.findings.values()), ())
-    return f"""## Accuracy on recordings that it was not trained on
-
-Share of events found; {len(counted)} events at each signal-to-noise ratio (dB, within 50 to
-4000 Hz, over the event), one a minute, 12 to 25 s long, half of them with a low-pass of 1 to
-8 kHz for distance. An alert of either logging class counts as found. False alarms
-({" / ".join(LOGGING)}) are counted in {verdict.row.ambience_h:.1f} hours of background,
-storm and other recordings, joined end to end.
-
-| | {head} | false alarms | latency |
-|---|{"---|" * (len(columns) + 2)}
-{chr(10).join(lines)}
-
-{settings}
-
-Listeners other than the shipped rules were given their best threshold and smoothing on these very
-streams, for at most one false alarm a class; the notes below say what the shipped rules were
-chosen on."""
-
-
-def _details(verdict: Verdict) -> str:
-    wrong = "\n".join(
-        f"- {alarm.label} during `{alarm.recording}` ({alarm.clip_label}), score {alarm.score:.2f}"
-        for alarm in verdict.false_alarms
-        if alarm.label in LOGGING
-    )
-    storms = sum(alarm.label not in LOGGING for alarm in verdict.false_alarms)
-    groups: dict[str, list[str]] = defaultdict(list)
-    for (label, ratio), findings in verdict.findings.items():
-        for group, (found, total) in found_by_group(findings).items():
-            groups[f"{label}, {group}"].append(f"{found}/{total} at {ratio:+g}")
-    heard = "\n".join(
-        f"| {name} | {', '.join(values)} |" for name, values in sorted(groups.items())
-    )
-    matrix = verdict.confusion
-    classes = "\n".join(
-        f"| {label} | {_figure(matrix.precision(label))} | {_figure(matrix.recall(label))} | "
-        f"{verdict.roc[label].area:.3f} | {_events(verdict, label)} |"
-        for label in matrix.labels
-    )
-    late = verdict.latencies_s
-    latency = (
-        f"Median {np.median(late):.1f} s, nine of ten within {np.quantile(late, 0.9):.1f} s."
-        if late
-        else "No event was found."
-    )
-    return f"""### False alarms
-
-{wrong or "None of the logging classes."}
-
-Storm alerts outside recordings labelled storm (waterfalls, surf and light rain among them):
-{storms}.
-
-### Latency
-
-{latency}
-
-### Found, by distance and collection
-
-| events of | found |
-|---|---|
-{heard}
-
-### Clips, windows and events
-
-Precision and recall are of whole clips by their mean scores; area is under the ROC of windows;
-the event figures are sed_scores_eval's (intersection-based, 0.3 / 0.3; PSDS up to 10 false alarms
-an hour), all ratios and the ambience together. Expected calibration error
-{verdict.calibration.error:.3f}.
-
-| class | precision | recall | ROC area | event F1 | event precision | event recall | PSDS |
-|---|---|---|---|---|---|---|---|
-{classes}"""
-
-
-def _events(verdict: Verdict, label: str) -> str:
-    events = verdict.events.get(label)
-    if events is None:
-        return "- | - | - | -"
-    return " | ".join(
-        f"{value:.2f}" for value in (events.f1, events.precision, events.recall, events.psds)
-    )
-
-
-def _data(clips: Sequence[Clip], model: ModelFile, attribution: str) -> str:
-    used = publishable(clips)
+def _data(used: Sequence[Clip], model: ModelFile, attribution: str) -> str:
     minutes: dict[str, float] = defaultdict(float)
-    sources: dict[str, list[Clip]] = defaultdict(list)
     for clip in used:
         minutes[clip.label] += clip.duration_s / 60
-        sources[clip.source].append(clip)
-    amounts = ", ".join(f"{label} {amount:.1f} min" for label, amount in sorted(minutes.items()))
-    lines = "\n".join(
-        f"| {source} | {len(group)} | {sum(clip.duration_s for clip in group) / 60:.1f} | "
-        f"{', '.join(sorted({clip.label for clip in group}))} | "
-        f"{', '.join(sorted({clip.license for clip in group if clip.license}))} |"
-        for source, group in sorted(sources.items())
-    )
+    amounts = ", ".join(f"{label} {amount:.0f} min" for label, amount in sorted(minutes.items()))
     stated = ", ".join(f"{name} {value}" for name, value in model.spec.training_data.items())
-    return f"""## Data
-
-{amounts}. {stated}. Who made the recordings: [{attribution}]({attribution}).
-
-| collection | clips | minutes | classes | licences |
-|---|---|---|---|---|
-{lines}"""
+    sources = len({clip.source for clip in used})
+    return tables.filled(
+        f"""Trained on {amounts} of {sources} collections. {stated}. Who made the recordings:
+        [{attribution}]({attribution})."""
+    )
 
 
-def _attribution(clips: Sequence[Clip]) -> str:
-    groups: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for clip in publishable(clips):
-        if clip.attribution:
-            groups[clip.source, clip.license, clip.license_checked].add(clip.attribution)
+def _attribution(used: Sequence[Clip]) -> str:
+    groups: dict[tuple[str, str, str], list[Clip]] = defaultdict(list)
+    for clip in used:
+        groups[clip.source, clip.license, clip.license_checked].append(clip)
     parts = ["# Recordings that the model was trained on\n"]
-    for (source, licence, checked), names in sorted(groups.items()):
-        parts.append(f"\n## {source}: {licence} (checked {checked})\n\n")
-        parts += [f"- {name}\n" for name in sorted(names)]
+    for (source, licence, checked), own in sorted(groups.items()):
+        minutes = sum(clip.duration_s for clip in own) / 60
+        labels = ", ".join(sorted({clip.label for clip in own}))
+        parts.append(f"\n## {source}: {licence or 'licence not stated'} (checked {checked})\n\n")
+        parts.append(f"{len(own)} clips, {minutes:.1f} minutes: {labels}.\n\n")
+        names = sorted({clip.attribution for clip in own if clip.attribution})
+        parts += [f"- {name}\n" for name in names]
     return "".join(parts)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None or np.isnan(value) else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""Figures of merit of window scores: confusion, ROC, detection error, calibration."""
+"""Figures of merit of window scores: ROC and calibration."""
 
 from __future__ import annotations
 
@@ -12,31 +12,7 @@ from training.evaluation.scoring import Scored
 
 Values = NDArray[np.float64]
 
-_SHORTEST_S = 2.0
-"""Clips shorter than this say more about their neighbours in the stream than about themselves."""
-
 _BINS = 10
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """How clips were classified by their mean scores."""
-
-    labels: tuple[str, ...]
-    counts: NDArray[np.int64]
-    """Shape ``(true, predicted)``."""
-
-    def precision(self, label: str) -> float:
-        """Share of what was called `label` that is; nan when nothing was."""
-        at = self.labels.index(label)
-        called = self.counts[:, at].sum()
-        return float(self.counts[at, at] / called) if called else float("nan")
-
-    def recall(self, label: str) -> float:
-        """Share of `label` that was called so; nan when there is none."""
-        at = self.labels.index(label)
-        there = self.counts[at].sum()
-        return float(self.counts[at, at] / there) if there else float("nan")
 
 
 @dataclass(frozen=True)
@@ -65,23 +41,6 @@ class Calibration:
         """Expected calibration error (Naeini et al. 2015): mean |accuracy - confidence|."""
         weight = self.count / self.count.sum()
         return float((weight * np.abs(self.accuracy - self.confidence)).sum())
-
-
-def confusion(groups: Sequence[Scored]) -> Confusion:
-    """Classify each clip of joined streams by the mean of the windows centred in it.
-
-    ``other`` counts as background where the model has no such label.
-    """
-    labels = groups[0].labels
-    counts = np.zeros((len(labels), len(labels)), np.int64)
-    for scored in groups:
-        scores, middle_s = _table(scored)
-        for truth in scored.stream.truth:
-            inside = (middle_s >= truth.onset_s) & (middle_s < truth.offset_s)
-            if truth.offset_s - truth.onset_s >= _SHORTEST_S and inside.any():
-                predicted = int(scores[inside].mean(axis=0).argmax())
-                counts[_column(labels, truth.label), predicted] += 1
-    return Confusion(labels, counts)
 
 
 def targets(scored: Scored) -> NDArray[np.int64]:

@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 
 import numpy as np
 
 from rainwatchd.audio.samples import Floats
 from training.dataset import Clip, DataError, load
+from training.evaluation.kinds import kinds
 from training.soundscape.looping import looped, trimmed
 from training.soundscape.snr import band_power, gain_for
 
@@ -33,7 +34,9 @@ _LOWPASS_HZ = (1000.0, 8000.0)
 _LEVEL_DBFS = (-40.0, -15.0)
 """Levels drawn for the ambience: microphones and their gains differ."""
 
-_SOURCE_WEIGHT = 5
+LASTING_S = 15.0
+"""A shorter recording that is heard alone is looped to this length: what is five seconds of a
+helicopter on file lasts for minutes in nature, and no alert could start within five."""
 
 _SCENES_KEPT = 64
 """Minutes of sound that stay in memory for the next ratio, about 5 MB each at 16 kHz."""
@@ -55,6 +58,8 @@ class Truth:
     source: str
     far: bool = False
     """Whether the highs were taken off, as distance does."""
+    kinds: tuple[str, ...] = ()
+    """What it counts as; see `training.evaluation.kinds`."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Stream:
     truth: tuple[Truth, ...]
     blocks: Callable[[], Iterator[Floats]]
     """Makes the samples anew at every call, the same ones: float32 blocks of shape ``(n,)``."""
+    made_of: str = ""
+    """What else decides about the samples than name and truth."""
 
 
 def event_streams(
@@ -82,16 +89,16 @@ def event_streams(
 
     Ratios are those of `training.soundscape.snr`.
 
-    `events` are clips of one label; a source is drawn first, weighed by its recordings but at
-    most `_SOURCE_WEIGHT`, then one of its recordings, so that no source rules. What is shorter
-    than the event is looped within its recording, with crossfades. Everything but the gain is
-    drawn from `seed` alone: the streams hold the same events at the same places. Raises
-    `DataError` when there is nothing to draw from.
+    `events` are clips of one label. Every recording has its turn before any has a second one;
+    kinds take turns, and within a kind sources, so that none rules. What is shorter than the
+    event is looped within its recording, with crossfades. Everything but the gain is drawn from
+    `seed` alone: the streams hold the same events at the same places. Raises `DataError` when
+    there is nothing to draw from.
     """
     labels = sorted({clip.label for clip in events})
     if len(labels) != 1:
         raise DataError(f"an event stream needs clips of one class; it got {labels or 'none'}")
-    pool = _by_source_and_recording(events)
+    pool = in_turn(events, random.Random(f"{seed} {'-'.join(labels)}"))
     # In an order of their own: the same recordings give the same streams however they were listed.
     beds = sorted(
         (clip for clip in ambience if clip.duration_s >= _SHORTEST_BED_S),
@@ -102,7 +109,10 @@ def event_streams(
             f"{labels[0]} streams need events of {_SHORTEST_EVENT_S:g} s or more and "
             f"ambience of {_SHORTEST_BED_S:g} s or more: add held-out recordings"
         )
-    plans = [_plan(pool, random.Random(f"{seed} {labels[0]} {slot}")) for slot in range(slots)]
+    plans = [
+        _plan(pool[slot % len(pool)], random.Random(f"{seed} {labels[0]} {slot}"))
+        for slot in range(slots)
+    ]
     truth = tuple(
         Truth(
             labels[0],
@@ -111,9 +121,12 @@ def event_streams(
             plan.clips[0].recording,
             plan.clips[0].source,
             plan.lowpass_hz is not None,
+            kinds(plan.clips[0]),
         )
         for slot, plan in enumerate(plans)
     )
+
+    made_of = f"{seed} {[(bed.recording, bed.path.name) for bed in beds]}"
 
     # Reading and filtering cost most, and each scene is wanted once for every ratio.
     @lru_cache(_SCENES_KEPT)
@@ -130,7 +143,7 @@ def event_streams(
                 yield mixed / max(np.float32(1.0), np.abs(mixed).max())
 
         name = f"{labels[0]} at {snr_db:+g} dB"
-        return Stream(name, rate_hz, float(slots * SLOT_S), truth, blocks)
+        return Stream(name, rate_hz, float(slots * SLOT_S), truth, blocks, made_of)
 
     return {snr_db: stream(snr_db) for snr_db in ratios_db}
 
@@ -154,10 +167,44 @@ def joined_stream(name: str, clips: Sequence[Clip], *, rate_hz: int) -> Stream:
             yield load(clip, rate_hz)
 
     truth = tuple(
-        Truth(clip.label, end_s - clip.duration_s, end_s, clip.recording, clip.source)
+        Truth(
+            clip.label,
+            end_s - clip.duration_s,
+            end_s,
+            clip.recording,
+            clip.source,
+            kinds=kinds(clip),
+        )
         for clip, end_s in zip(ordered, ends, strict=True)
     )
     return Stream(name, rate_hz, ends[-1], truth, blocks)
+
+
+def lone_streams(clips: Sequence[Clip], *, rate_hz: int) -> list[Stream]:
+    """Return every recording by itself, its clips joined; a shorter one is looped to `LASTING_S`.
+
+    The one `Truth` ends where the recording does.
+    """
+    recordings: dict[str, list[Clip]] = defaultdict(list)
+    for clip in sorted(clips, key=lambda clip: (clip.recording, clip.path)):
+        recordings[clip.recording].append(clip)
+    return [_lone(own, rate_hz) for own in recordings.values()]
+
+
+def _lone(clips: Sequence[Clip], rate_hz: int) -> Stream:
+    length_s = sum(clip.duration_s for clip in clips)
+
+    def blocks() -> Iterator[Floats]:
+        parts = [load(clip, rate_hz) for clip in clips]
+        if length_s >= LASTING_S:
+            yield from parts
+        else:
+            sound = trimmed(np.concatenate(parts))
+            yield looped([sound], round(LASTING_S * rate_hz), 0.0, rate_hz)
+
+    first = clips[0]
+    truth = Truth(first.label, 0.0, length_s, first.recording, first.source, kinds=kinds(first))
+    return Stream(first.recording, rate_hz, max(LASTING_S, length_s), (truth,), blocks)
 
 
 @dataclass(frozen=True)
@@ -171,11 +218,7 @@ class _Plan:
     """Where in the recording the event begins, as a share of its length."""
 
 
-def _plan(pool: dict[str, dict[str, list[Clip]]], draw: random.Random) -> _Plan:
-    sources = sorted(pool)
-    weights = [min(len(pool[source]), _SOURCE_WEIGHT) for source in sources]
-    recordings = pool[draw.choices(sources, weights)[0]]
-    clips = recordings[draw.choice(sorted(recordings))]
+def _plan(clips: Sequence[Clip], draw: random.Random) -> _Plan:
     duration_s = draw.uniform(*EVENT_S)
     low, high = _LOWPASS_HZ
     return _Plan(
@@ -224,9 +267,25 @@ def _bed(beds: Sequence[Clip], rate_hz: int, draw: random.Random) -> Floats:
     raise DataError("fifty drawn ambiences held silence: the held-out ambience is unusable")
 
 
-def _by_source_and_recording(clips: Sequence[Clip]) -> dict[str, dict[str, list[Clip]]]:
-    pool: dict[str, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
+def in_turn(clips: Sequence[Clip], draw: random.Random) -> list[list[Clip]]:
+    """Return the clips of every recording, kinds taking turns, and within each its sources."""
+    recordings: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         if clip.duration_s >= _SHORTEST_EVENT_S:
-            pool[clip.source][clip.recording].append(clip)
-    return {source: dict(recordings) for source, recordings in pool.items()}
+            recordings[clip.recording].append(clip)
+    pool: dict[str, dict[str, list[list[Clip]]]] = defaultdict(lambda: defaultdict(list))
+    for _, own in sorted(recordings.items()):
+        pool[kinds(own[0])[0]][own[0].source].append(own)
+    queues = []
+    for _, sources in sorted(pool.items()):
+        for _, group in sorted(sources.items()):
+            draw.shuffle(group)
+        lists = list(sources.values())
+        draw.shuffle(lists)
+        queues.append(_alternating(lists))
+    return _alternating(queues)
+
+
+def _alternating(queues: Sequence[Sequence[list[Clip]]]) -> list[list[Clip]]:
+    """Take one of each queue in turn until all are empty."""
+    return [own for turn in zip_longest(*queues) for own in turn if own is not None]

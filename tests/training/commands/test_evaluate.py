@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from rainwatchd.hearing.model_file import read_model
 from tests.training.labelled import LABELS, write, write_tones
 from training.__main__ import main
+from training.commands.evaluate import read_rows
 
 
 @pytest.fixture
@@ -21,49 +23,69 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluate(model: Path, data: Path, *more: str) -> int:
-    return main(["evaluate", str(model), "--data", str(data), "--events", "2", *more])
+    scores = ["--scores", str(model.parent / "scores")]
+    return main(["evaluate", str(model), "--data", str(data), "--events", "2", *scores, *more])
 
 
 def test_the_card_says_how_good_the_model_is(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    before = read_model(model).spec
     assert evaluate(model, data) == 0
     card = model.with_suffix(".md").read_text()
-    assert read_model(model).digest in card
     # The stand-in hears a tone above noise, and nothing in noise.
-    (line,) = [line for line in card.splitlines() if line.startswith("| rainwatchd |")]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[6] == "1.00"
-    assert cells[9] == "0 / 0"
+    lines = {line.split("|")[1].strip(): line for line in card.splitlines() if line[:1] == "|"}
+    assert "| 1.00 (" in lines["engine +10 dB"]
+    assert "| 0, " in lines["engine: false alarms in the land, at most a day"]
+    assert len(card.splitlines()) <= 120
     pictures = [line.split("(")[1].rstrip(")") for line in card.splitlines() if line[:2] == "!["]
     assert len(pictures) == 6
     assert all((model.parent / name).stat().st_size > 5000 for name in pictures)
-    metrics = json.loads(model.with_suffix(".metrics.json").read_text())
-    assert metrics["recall_engine_+10db"] == 1.0
-    assert 1.0 < metrics["onset_latency_s"] < 10.0
+    (row,) = read_rows(model.with_suffix(".rows.json"))
+    assert row.recall["engine +10 dB"].value == 1.0
+    assert row.latency_s is not None and 1.0 < row.latency_s[0] < 10.0
     assert not list(model.parent.glob(".*.part*"))
-    assert "engine +10 dB 1.00" in capsys.readouterr().out
+    assert "| rainwatchd |" in capsys.readouterr().out
+    after = read_model(model).spec
+    assert after.metrics["recall_engine_+10db"] == 1.0
+    curve = after.recall_by_threshold["engine"]["+10"]
+    assert curve[0] == (0.05, 1.0)
+    assert [found for _, found in curve] == sorted((found for _, found in curve), reverse=True)
+    assert after.decision == before.decision
 
 
 def test_only_held_out_recordings_are_heard(model: Path, data: Path) -> None:
     names = [f"{label}/0" for label in LABELS]
     model.with_suffix(".json").write_text(json.dumps({"held_out_recordings": names}))
     assert evaluate(model, data) == 0
-    card = model.with_suffix(".md").read_text()
-    assert "chainsaw/1" not in card
+    assert "chainsaw/1" not in model.with_suffix(".md").read_text()
     # 20 s of noise and 6 s of storm, of twice as much.
-    assert json.loads(model.with_suffix(".metrics.json").read_text())["ambience_h"] == 0.007
+    assert read_model(model).spec.metrics["land_h"] == 0.007
 
 
-def test_folds_stand_for_the_model_together(model: Path, data: Path, tmp_path: Path) -> None:
+def test_folds_stand_for_the_model_together(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folds = []
     for number in range(2):
         fold = Path(shutil.copy(model, tmp_path / f"fold{number}.onnx"))
+        shutil.copy(model, tmp_path / f"fold{number}-fp32.onnx")
         names = [f"{label}/{number}" for label in LABELS]
         fold.with_suffix(".json").write_text(json.dumps({"held_out_recordings": names}))
         folds.append(str(fold))
-    assert evaluate(model, data, "--folds", *folds) == 0
-    assert json.loads(model.with_suffix(".metrics.json").read_text())["ambience_h"] == 0.014
+    rows = tmp_path / "other.rows.json"
+    assert evaluate(model, data, "--folds", *folds, "--twins", "--name", "first") == 0
+    shutil.copy(model.with_suffix(".rows.json"), rows)
+    assert read_model(model).spec.metrics["land_h"] == 0.014
+    card = model.with_suffix(".md").read_text()
+    assert "were chosen on the others" in card
+    words = " ".join(card.split())
+    assert re.search(r"Of (\d+) events int8 finds (\d+) and float32 \2\.", words)
+    assert evaluate(model, data, "--folds", *folds, "--beside", str(rows)) == 0
+    assert (
+        "| rainwatchd | rainwatchd, rules as shipped | first |"
+        in model.with_suffix(".md").read_text()
+    )
 
 
 def test_a_model_without_its_list_is_tested_on_everything_with_a_warning(
@@ -95,7 +117,7 @@ def test_bad_input_is_one_line_and_leaves_no_card(
     write(tmp_path / "few" / "background" / "a.wav", np.full(16000 * 20, 0.1))
     (tmp_path / "few" / "background" / "b.wav").write_bytes(b"RIFF")
     assert evaluate(model, tmp_path / "few") == 1
-    assert evaluate(model, data, "--baselines", str(model)) == 1
+    assert evaluate(model, data, "--beside", str(model)) == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training:")]
     assert len(errors) == 4
     assert "b.wav: cannot be read as sound" in errors[2]
@@ -107,9 +129,14 @@ def test_tuned_rules_are_put_into_the_model_file(model: Path, data: Path) -> Non
     lists = {"held_out_recordings": [], "validation_recordings": names}
     model.with_suffix(".json").write_text(json.dumps(lists))
     before = read_model(model).spec
-    assert main(["tune", str(model), "--data", str(data), "--events", "1"]) == 0
+    kept = model.parent / "scores"
+    command = ["tune", str(model), "--data", str(data), "--events", "1", "--scores", str(kept)]
+    assert main(command) == 0
     after = read_model(model).spec
     assert set(after.decision) == {"chainsaw", "engine", "storm"}
     assert after.decision != before.decision
+    assert set(after.clip_thresholds) == {"chainsaw", "engine", "storm"}
+    assert set(after.recall_by_threshold) == {"chainsaw", "engine"}
+    assert list(kept.glob("*.npz")) and not list(kept.glob(".*"))
     assert (after.labels, after.mel) == (before.labels, before.mel)
     assert evaluate(model, data) == 1

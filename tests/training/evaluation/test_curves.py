@@ -3,7 +3,7 @@ import pytest
 
 from rainwatchd.hearing.model_spec import DecisionRule
 from tests.training.labelled import one_class, scored
-from training.evaluation.curves import calibration, confusion, roc
+from training.evaluation.curves import calibration, roc
 from training.evaluation.event_metrics import event_metrics
 
 SAWS = [("chainsaw", 60.0 * n, 60.0 * n + 20.0) for n in range(10)]
@@ -31,16 +31,6 @@ def test_equal_scores_are_one_point() -> None:
     curve = roc("chainsaw", [scored(one_class([0.5] * 600), SAWS)])
     assert curve.area == pytest.approx(0.5)
     assert curve.false_positive.tolist() == [0.0, 1.0]
-
-
-def test_confusion_counts_clips_and_takes_other_for_background() -> None:
-    rows = one_class([0.01] * 10) + one_class([0.9] * 10) + one_class([0.9] * 10, "engine")
-    truth = [("other", 2.0, 12.0), ("chainsaw", 12.0, 22.0), ("chainsaw", 22.0, 32.0)]
-    matrix = confusion([scored(rows, truth)])
-    assert matrix.counts.tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    assert matrix.recall("chainsaw") == 0.5
-    assert matrix.precision("chainsaw") == 1.0
-    assert np.isnan(matrix.recall("storm"))
 
 
 def test_the_error_of_sure_and_wrong_scores_is_large() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,14 @@ import pytest
 
 from tests.training.labelled import RATE_HZ, clip, write, write_tones
 from training.dataset import Clip, DataError, read
-from training.evaluation.streams import SLOT_S, Stream, event_streams, joined_stream
+from training.evaluation.streams import (
+    LASTING_S,
+    SLOT_S,
+    Stream,
+    event_streams,
+    joined_stream,
+    lone_streams,
+)
 from training.soundscape.snr import band_power
 
 
@@ -88,14 +96,34 @@ def test_short_clips_are_looped_without_a_seam(tmp_path: Path) -> None:
     assert max(level_db) - min(level_db) < 3.0
 
 
-def test_no_source_rules(tmp_path: Path) -> None:
-    many = [clip(f"many {n}", "engine", "many") for n in range(200)]
+def test_every_recording_has_its_turn_and_sources_alternate() -> None:
+    many = [clip(f"many {n}", "engine", "many") for n in range(20)]
     few = [clip(f"few {n}", "engine", "few") for n in range(5)]
-    bed = [clip("bed", "background")]
-    bed = [type(bed[0])(**{**vars(bed[0]), "duration_s": 60.0})]
-    made = event_streams(many + few, bed, ratios_db=[0], slots=400, rate_hz=RATE_HZ, seed=1)[0]
-    share = sum(truth.source == "few" for truth in made.truth) / 400
-    assert 0.4 < share < 0.6
+    bed = [replace(clip("bed", "background"), duration_s=60.0)]
+    made = event_streams(many + few, bed, ratios_db=[0], slots=50, rate_hz=RATE_HZ, seed=1)[0]
+    names = [truth.recording for truth in made.truth]
+    assert len(set(names[:25])) == 25
+    assert names[25:] == names[:25]
+    assert sum(name.startswith("few") for name in names[:10]) == 5
+
+
+def test_kinds_take_turns() -> None:
+    trucks = [replace(clip(f"t{n}", "engine"), sub_label="truck_idle") for n in range(12)]
+    boats = [replace(clip(f"b{n}", "engine"), sub_label="boat") for n in range(3)]
+    bed = [replace(clip("bed", "background"), duration_s=60.0)]
+    made = event_streams(trucks + boats, bed, ratios_db=[0], slots=6, rate_hz=RATE_HZ, seed=1)[0]
+    assert sorted(truth.kinds[0] for truth in made.truth) == ["boat"] * 3 + ["truck"] * 3
+    assert made.truth[0].kinds in {("boat",), ("truck", "idling")}
+
+
+def test_a_short_recording_alone_lasts_and_a_long_one_stays(tmp_path: Path) -> None:
+    noise = np.random.default_rng(4).normal(0.0, 0.1, 30 * RATE_HZ)
+    write(tmp_path / "other" / "short.wav", noise[: 6 * RATE_HZ])
+    write(tmp_path / "other" / "long.wav", noise)
+    long, short = lone_streams(read(tmp_path), rate_hz=RATE_HZ)
+    assert (long.truth[0].offset_s, short.truth[0].offset_s) == (30.0, 6.0)
+    assert sum(block.size for block in long.blocks()) == 30 * RATE_HZ
+    assert sum(block.size for block in short.blocks()) == LASTING_S * RATE_HZ == 15 * RATE_HZ
 
 
 def test_silence_is_no_ambience(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 
 from rainwatchd.hearing.model_spec import DecisionRule
-from tests.training.labelled import one_class, scored
+from tests.training.labelled import one_class, scored, suite
 from training.evaluation.matching import alerts, match
+from training.evaluation.scoring import Scored
 from training.evaluation.suite import Suite
-from training.evaluation.tune import tune, tune_all
+from training.evaluation.tune import cross_fit, recall_by_threshold, tune, tune_all
 
 
 def wandering(seed: int, seconds: int = 600) -> np.ndarray:
@@ -59,7 +60,7 @@ def test_more_false_alarms_buy_recall() -> None:
 
 def test_alerts_in_a_labels_own_stretches_are_right() -> None:
     rain = scored(one_class([0.9] * 300 + [0.01] * 300, "storm"), [("storm", 0.0, 303.0)])
-    choices = tune_all(Suite({}, (rain,), ()))
+    choices = tune_all(suite(land=rain))
     assert set(choices) == {"storm"}
     assert choices["storm"].recall == 1.0
     assert choices["storm"].false_alarms == 0
@@ -89,3 +90,48 @@ def test_a_quick_alert_is_worth_more_than_the_last_event() -> None:
     )
     assert choice.recall >= 0.99
     assert choice.latency_s <= 4.0
+
+
+def saw(level: float) -> Scored:
+    return scored(one_class([0.01] * 20 + [level] * 30 + [0.01] * 20), [("chainsaw", 20.0, 50.0)])
+
+
+def machine(level: float) -> Scored:
+    return scored(one_class([level] * 20), [("other", 0.0, 23.0)], kinds=("tram",))
+
+
+def test_other_machines_cap_the_threshold_too() -> None:
+    quiet = scored(one_class([0.01] * 600), [("background", 0.0, 603.0)])
+    trams = [machine(0.5)] * 2 + [machine(0.1)] * 98
+    events = {("chainsaw", 0.0): saw(0.9)}
+    free = tune_all(suite(events, quiet))["chainsaw"]
+    capped = tune_all(suite(events, quiet, trams))["chainsaw"]
+    assert free.rule.on_threshold < capped.rule.on_threshold
+    assert capped.rule.on_threshold > 0.1
+    assert capped.machines <= 0.025
+    strict = tune_all(suite(events, quiet, trams), machines=0.0)["chainsaw"]
+    assert strict.rule.on_threshold > 0.5 and strict.machines == 0.0
+
+
+def test_animals_are_not_among_the_machines() -> None:
+    cow = scored(one_class([0.8] * 20), [("other", 0.0, 23.0)], kinds=("animal",))
+    quiet = scored(one_class([0.01] * 600), [("background", 0.0, 603.0)])
+    choice = tune_all(suite({("chainsaw", 0.0): saw(0.9)}, quiet, [cow]), machines=0.0)["chainsaw"]
+    assert choice.rule.on_threshold < 0.8
+
+
+def test_a_part_gets_rules_that_were_chosen_on_the_others() -> None:
+    loud = suite({("chainsaw", 0.0): saw(0.9)}, scored(one_class([0.6] * 600))).parts[0]
+    calm = suite({("chainsaw", 0.0): saw(0.9)}, scored(one_class([0.01] * 600))).parts[0]
+    for_loud, for_calm = cross_fit(Suite((loud, calm)))
+    assert for_loud["chainsaw"].on_threshold < 0.6 < for_calm["chainsaw"].on_threshold
+
+
+def test_the_curve_says_what_a_raised_threshold_costs() -> None:
+    events = {("chainsaw", 0.0): saw(0.62), ("chainsaw", -10.0): saw(0.31)}
+    made = suite(events, scored(one_class([0.01] * 600)))
+    curves = recall_by_threshold(made, {"chainsaw": DecisionRule(span_s=1.0)})
+    assert {on: found for on, found in curves["chainsaw"]["+0"] if found} == {
+        on: 1.0 for on, _ in curves["chainsaw"]["+0"] if on <= 0.62
+    }
+    assert [found for on, found in curves["chainsaw"]["-10"] if on > 0.31] == [0.0] * 13
