@@ -27,10 +27,12 @@ from rainwatchd.errors import RainwatchError
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.service.health import REPORT_S, Meter, StatusBoard
 from rainwatchd.service.history import History
+from rainwatchd.service.journal import told
 from rainwatchd.service.listener import Listener
 from rainwatchd.service.live_port import LivePort
 from rainwatchd.service.model_store import TRIAL_WINDOWS, ModelStore
 from rainwatchd.service.signals import Signals
+from rainwatchd.service.spectrum import LiveSpectrum
 from rainwatchd.service.systemd_notify import SystemdNotify
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,9 @@ class Daemon:
             config.mqtt, self._topics, self._outbox, self._board.offline(), report("mqtt")
         )
         self._live = LivePort(self._directory)
+        self._spectrum = LiveSpectrum(self._uplink, self._topics)
+        if config.mqtt.live_spectrum:
+            self._spectrum.allow()
         self._feedback = FeedbackDesk(self._hear_verdict)
         self._uplink.subscribe(self._topics.feedback, self._feedback.take, qos=1)
         self._position = self._seam = self._heard = 0
@@ -176,6 +181,7 @@ class Daemon:
             self._notify.watchdog()
         if self._meter.windows == windows:
             return
+        self._spectrum.show(self._listener)
         if self._live.watched:
             glimpse = self._meter.glimpse(self._board.status, self._listener.clock.rate_hz)
             if glimpse is not None:
@@ -192,15 +198,7 @@ class Daemon:
             else:
                 self._uplink.wake()
             self._history.put(detection)
-            log.info(
-                "%s %s, peak %.2f, %.0f dBFS, event %s, clip %s",
-                detection.label,
-                detection.phase,
-                detection.peak_score,
-                detection.level_dbfs,
-                detection.event_id,
-                detection.clip,
-            )
+            log.info("%s", told(detection))
 
     def _hear_verdict(self, feedback: Feedback) -> bool:
         """Write down what a person said; return whether the event is known. The uplink's thread."""

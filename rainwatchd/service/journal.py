@@ -8,6 +8,10 @@ import sys
 import threading
 from collections.abc import Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rainwatchd.decision.events import Detection
 
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -37,6 +41,14 @@ def prefixed(text: str, priority: int) -> str:
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return prefixed(super().format(record), _PRIORITIES.get(record.levelno, 6))
+
+
+def told(detection: Detection) -> str:
+    """Write the line of one message of an event."""
+    return (
+        f"{detection.label} {detection.phase}, peak {detection.peak_score:.2f}, "
+        f"{detection.level_dbfs:.0f} dBFS, event {detection.event_id}, clip {detection.clip}"
+    )
 
 
 def log_to_stderr(*, journal: bool) -> None:

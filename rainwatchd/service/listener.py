@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
+from rainwatchd.audio.samples import Floats
 from rainwatchd.clips.clips import Clips, Publish
 from rainwatchd.clips.labels import Verdict
 from rainwatchd.clips.near_misses import NearMisses
@@ -19,6 +20,7 @@ from rainwatchd.decision.events import Announcer, Detection, Event, Identity
 from rainwatchd.errors import Report
 from rainwatchd.hearing.analysis import Analysis
 from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.log_mel import MelSpec
 from rainwatchd.hearing.steady_tone import LOOK_EVERY_S, SPAN_S, SteadyTone
 from rainwatchd.service.health import Meter
 
@@ -118,6 +120,12 @@ class Listener:
     def judge(self, event_id: str, verdict: Verdict) -> bool:
         """Write a verdict beside the event's clip; False if it has none. From any thread."""
         return self._clips is not None and self._clips.judge(event_id, verdict)
+
+    def newest_step(self) -> tuple[Floats, float, MelSpec]:
+        """Return the newest step's dB, shape ``(n_mels, frames)``, its length, and its mels."""
+        mel = self.classifier.spec.mel
+        frames = mel.frames_in(self._analysis.step_s)
+        return self._analysis.log_mel[:, -frames:], self._analysis.step_s, mel
 
     def finish(self) -> Iterator[Detection]:
         """End what is open; save what there is of the clips."""
