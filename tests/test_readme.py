@@ -26,6 +26,7 @@ PAGES = (
     "rainwatchd/alerts/README.md",
     "rainwatchd/post/README.md",
     "rainwatchd/replay/README.md",
+    "rainwatchd/service/README.md",
     "training/README.md",
     "tests/benchmarks/README.md",
 )
