@@ -97,6 +97,8 @@ model: $(VENV)/test.stamp
 	$(EVALUATE) rainwatchd/models/rainwatch.onnx --folds $(FOLDS) --twins \
 		--beside rainwatchd/models/rainwatch-open.rows.json training/baselines/results.json
 	$(BIN)/python -m training halve build/final/model-fp32.onnx tests/models/rainwatch-float.onnx
+	$(BIN)/python -m training anchor rainwatchd/models/rainwatch.onnx --examples build/examples
+	$(BIN)/python -m training anchor rainwatchd/models/rainwatch-open.onnx --examples build/examples
 
 # Each hears all that was held out, once, and keeps the scores for the card.
 build/final/tuned.stamp: build/final/model.onnx $(FOLDS)

@@ -32,11 +32,12 @@ _MAX_OFFERS = 16
 """Topics of unconfirmed messages that wait for a connection."""
 
 
-class _Retained(NamedTuple):
-    """A retained message whose acknowledgement is awaited."""
+class _Sent(NamedTuple):
+    """A message beside the outbox's whose acknowledgement is awaited."""
 
     topic: str
     payload: bytes
+    retain: bool = True
 
 
 class Uplink:
@@ -65,8 +66,8 @@ class Uplink:
         self._state: dict[str, bytes] = {}
         self._once_kept: dict[str, Callable[[], None]] = {}
         self._unsent: set[str] = set()
-        self._offers: OrderedDict[str, tuple[bytes, bool]] = OrderedDict()
-        self._awaited: dict[int, Key | _Retained] = {}
+        self._offers: OrderedDict[str, tuple[bytes, bool, int]] = OrderedDict()
+        self._awaited: dict[int, Key | _Sent] = {}
         self._refused: dict[str, str] = {}
         self._denied: dict[str, str] = {}
         self._handlers: dict[str, tuple[Handler, int]] = {}
@@ -119,10 +120,10 @@ class Uplink:
             self._unsent.add(topic)
         self.wake()
 
-    def offer(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Send `payload` once when there is a connection; a newer one on `topic` replaces it."""
+    def offer(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 0) -> None:
+        """Send `payload` once connected, with QoS 1 until it is kept; a newer one replaces it."""
         with self._lock:
-            self._offers[topic] = (payload, retain)
+            self._offers[topic] = (payload, retain, qos)
             self._offers.move_to_end(topic)
             while len(self._offers) > _MAX_OFFERS:
                 self._offers.popitem(last=False)
@@ -167,6 +168,9 @@ class Uplink:
             finally:
                 self.connected = False
                 session.close(take_leave=finished)
+                for sent in self._awaited.values():
+                    if isinstance(sent, _Sent) and sent.topic not in self._state:
+                        self._offers.setdefault(sent.topic, (sent.payload, sent.retain, 1))
                 self._awaited.clear()
                 self._delivery.disconnected()
             self._wait()
@@ -201,11 +205,11 @@ class Uplink:
         self._tell(self._standing())
 
     def _publish(self, session: Session) -> None:
-        room = session.max_in_flight - len(self._awaited)
+        room = max(0, session.max_in_flight - len(self._awaited))
         with self._lock:
             topics = sorted(self._unsent)[:room]
             self._unsent.difference_update(topics)
-            state = [_Retained(topic, self._state[topic]) for topic in topics]
+            state = [_Sent(topic, self._state[topic]) for topic in topics]
             offers = list(self._offers.items())
             self._offers.clear()
         for retained in state:
@@ -215,18 +219,19 @@ class Uplink:
             topic = self._topics.detection
             message_id = session.publish(topic, outgoing.payload, qos=1, retain=False)
             self._awaited[message_id] = outgoing.key
-        for topic, (payload, retain) in offers:
+        for topic, (payload, retain, qos) in offers:
             if session.max_packet_bytes and len(payload) + 1024 > session.max_packet_bytes:
                 log.warning("%s: %d bytes are more than the broker takes", topic, len(payload))
                 continue
-            session.publish(topic, payload, qos=0, retain=retain)
+            message_id = session.publish(topic, payload, qos=qos, retain=retain)
+            self._awaited |= {message_id: _Sent(topic, payload, retain)} if qos else {}
 
     def _take_answers(self, session: Session) -> None:
         for message_id, refusal in session.acknowledged:
             awaited = self._awaited.pop(message_id, None)
             if awaited is None:
                 continue
-            if isinstance(awaited, _Retained):
+            if isinstance(awaited, _Sent):
                 topic = awaited.topic
                 with self._lock:
                     once_kept = self._once_kept.pop(topic, None)
@@ -236,7 +241,7 @@ class Uplink:
                 topic = self._topics.detection
                 settle = self._delivery.refused if refusal else self._delivery.delivered
                 settle(awaited)
-            if refusal and isinstance(awaited, _Retained) and not awaited.payload:
+            if refusal and isinstance(awaited, _Sent) and not awaited.payload:
                 # The name of a device that was renamed: its own access may have ended with it.
                 log.warning("mqtt: %s is not cleared: %s; clear it by hand", topic, refusal)
             elif refusal:
@@ -268,7 +273,7 @@ class Uplink:
 
     def _take_leave(self, session: Session) -> None:
         """Say the last words and wait until the broker has them."""
-        last = _Retained(self._topics.status, self._last_words)
+        last = _Sent(self._topics.status, self._last_words)
         message_id = session.publish(last.topic, last.payload, qos=1, retain=True)
         self._awaited[message_id] = last
         while message_id in self._awaited and time.monotonic() < self._stop_by_s:

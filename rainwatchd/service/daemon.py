@@ -148,7 +148,7 @@ class Daemon:
             meter=self._meter,
             report_clips=self._board.reporter("clips"),
             report_sound=self._board.reporter("sound"),
-            publish_clip=lambda event, opus: self._uplink.offer(self._topics.clip(event), opus),
+            publish_clip=lambda key, opus: self._uplink.offer(self._topics.clip(key), opus, qos=1),
         )
         listener.start(self._ring, self._position, self._seam)
         self._config = config

@@ -12,6 +12,7 @@ import numpy as np
 
 from rainwatchd.hearing.log_mel import MelSpec
 from rainwatchd.hearing.model_file import read_model
+from rainwatchd.hearing.model_spec import ModelSpec
 from training.adaptation.anchor import Anchor, anchor_of
 from training.adaptation.features import FeatureReader
 from training.adaptation.heads import read_heads
@@ -20,8 +21,9 @@ from training.soundscape.examples import SHARD, Examples
 from training.soundscape.mixer import Recipe
 from training.soundscape.remix import Remix
 
-WINDOWS = 1900
-"""Chosen by measurement; see the README of `training.adaptation`."""
+WINDOWS = 4000
+"""Some 5 MB of a model with two heads, half of that with one; `training/README.md` says what fewer
+bring."""
 
 _SEED = 23
 
@@ -34,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="what `train` has mixed: the folder of the examples, or one in it",
+        help="what `train` has mixed: its folder of examples, or one mixing in it",
     )
     parser.add_argument("--windows", type=int, default=WINDOWS)
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: beside the model")
@@ -44,7 +46,7 @@ def command(options: argparse.Namespace) -> None:
     """Draw windows as training does, have the model's trunk hear them, keep its features."""
     spec = read_model(options.model).spec
     heads = read_heads(options.model, spec.labels)
-    examples, recipe = _examples(options.examples, spec.mel, options.windows)
+    examples, recipe = _examples(options.examples, spec, options.windows)
     remix = Remix(examples, spec.mel, recipe, spec.window_frames)
     rng = np.random.default_rng(_SEED)
     chosen = rng.permutation(len(remix))[: options.windows]
@@ -60,25 +62,29 @@ def command(options: argparse.Namespace) -> None:
     print(f"anchor: {len(labels)} windows, {out.stat().st_size / 1e6:.1f} MB, {out}")
 
 
-def _examples(folder: Path, mel: MelSpec, count: int) -> tuple[Examples, Recipe]:
-    """Load enough shards of a mixing with the model's front-end, of many recordings first."""
-    homes = [folder] if (folder / "settings.json").exists() else sorted(folder.glob("*/"))
-    for home in sorted(homes, key=lambda home: -len(list(home.glob("*.npz")))):
-        settings = home / "settings.json"
-        if not settings.exists():
+def _examples(folder: Path, spec: ModelSpec, count: int) -> tuple[Examples, Recipe]:
+    """Load as many shards as are wanted of what the model was trained on."""
+    for settings in [folder / "settings.json", *sorted(folder.glob("*/settings.json"))]:
+        if not settings.is_file():
             continue
         known = json.loads(settings.read_text())
-        if MelSpec(**known["mel"]) != mel:
-            continue
-        shards = sorted(home.glob("[0-9]*[0-9].npz"))[: -(-count // SHARD)]
-        if not shards:
-            continue
-        parts = [np.load(shard) for shard in shards]
-        arrays: list[Any] = [
-            np.concatenate([part[field.name] for part in parts]) for field in fields(Examples)
-        ]
-        return Examples(*arrays), _recipe(known["recipe"])
-    raise DataError(f"{folder}: no mixed examples for this front-end; train the model first")
+        # Another mixing may be of recordings whose licence asks for more than the model's.
+        its_own = known["data"] == spec.training_data.get("digest")
+        shards = sorted(settings.parent.glob("[0-9]*[0-9].npz"))[: -(-count // SHARD)]
+        if (
+            (its_own or settings.parent == folder)
+            and MelSpec(**known["mel"]) == spec.mel
+            and shards
+        ):
+            parts = [np.load(shard) for shard in shards]
+            arrays: list[Any] = [
+                np.concatenate([part[field.name] for part in parts]) for field in fields(Examples)
+            ]
+            return Examples(*arrays), _recipe(known["recipe"])
+    raise DataError(
+        f"{folder}: nothing mixed of the model's own recordings; train it first, or name the "
+        "folder of one mixing that may serve"
+    )
 
 
 def _recipe(known: dict[str, Any]) -> Recipe:
