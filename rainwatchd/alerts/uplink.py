@@ -28,8 +28,7 @@ TICK_S = 1.0
 FAREWELL_S = 2.0
 """Kept of the time to stop, for the last status."""
 
-_MAX_OFFERS = 16
-"""Topics of unconfirmed messages that wait for a connection."""
+_MAX_OFFERS = 16  # topics that wait for a connection
 
 
 class _Sent(NamedTuple):
@@ -168,10 +167,7 @@ class Uplink:
             finally:
                 self.connected = False
                 session.close(take_leave=finished)
-                for sent in self._awaited.values():
-                    if isinstance(sent, _Sent) and sent.topic not in self._state:
-                        self._offers.setdefault(sent.topic, (sent.payload, sent.retain, 1))
-                self._awaited.clear()
+                self._take_back()
                 self._delivery.disconnected()
             self._wait()
 
@@ -210,16 +206,15 @@ class Uplink:
             topics = sorted(self._unsent)[:room]
             self._unsent.difference_update(topics)
             state = [_Sent(topic, self._state[topic]) for topic in topics]
-            offers = list(self._offers.items())
-            self._offers.clear()
+            offers, self._offers = self._offers, OrderedDict()
         for retained in state:
             message_id = session.publish(retained.topic, retained.payload, qos=1, retain=True)
             self._awaited[message_id] = retained
         for outgoing in self._delivery.due(room - len(state)):
-            topic = self._topics.detection
-            message_id = session.publish(topic, outgoing.payload, qos=1, retain=False)
+            alert = outgoing.payload
+            message_id = session.publish(self._topics.detection, alert, qos=1, retain=False)
             self._awaited[message_id] = outgoing.key
-        for topic, (payload, retain, qos) in offers:
+        for topic, (payload, retain, qos) in offers.items():
             if session.max_packet_bytes and len(payload) + 1024 > session.max_packet_bytes:
                 log.warning("%s: %d bytes are more than the broker takes", topic, len(payload))
                 continue
@@ -234,9 +229,8 @@ class Uplink:
             if isinstance(awaited, _Sent):
                 topic = awaited.topic
                 with self._lock:
-                    once_kept = self._once_kept.pop(topic, None)
-                if once_kept is not None:
-                    once_kept()
+                    once_kept = self._once_kept.pop(topic, lambda: None)
+                once_kept()
             else:
                 topic = self._topics.detection
                 settle = self._delivery.refused if refusal else self._delivery.delivered
@@ -286,6 +280,13 @@ class Uplink:
             if self._stopping.wait(min(left_s, TICK_S)):
                 return
             self._outbox.tend()
+
+    def _take_back(self) -> None:
+        with self._lock:
+            for sent in self._awaited.values():
+                if isinstance(sent, _Sent) and sent.topic not in self._state:
+                    self._offers.setdefault(sent.topic, (sent.payload, sent.retain, 1))
+        self._awaited.clear()
 
     def _drain_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -65,6 +65,7 @@ class Device:
             RATE_HZ,
             meter=Meter(),
             report_clips=lambda _: None,
+            report_sound=lambda _: None,
             publish_clip=lambda *_: None,
         )
         self.listener.start(self.ring, 0, 0)
