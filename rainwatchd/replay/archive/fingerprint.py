@@ -47,8 +47,9 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Name all of it in 16 hexadecimal digits."""
-        return hashlib.blake2b(msgspec.json.encode(self), digest_size=8).hexdigest()
+        """Name all of it in 16 hexadecimal digits, but where: no result depends on that."""
+        anywhere = msgspec.structs.replace(self, lat=None, lon=None)
+        return hashlib.blake2b(msgspec.json.encode(anywhere), digest_size=8).hexdigest()
 
 
 def fingerprint(
@@ -80,29 +81,32 @@ def fingerprint(
 def claim(folder: Path, ours: Fingerprint) -> None:
     """Make the folder ours, or find that it is; raise `RainwatchError` if it is another's.
 
-    Of two runs that begin at once, one finds the other's mark.
+    Of two runs that begin at once, one finds the other's mark. Where the recorders stand may be
+    told later: then nothing is heard again.
     """
-    mark = folder / FILE
+    draft = folder / f".{FILE}-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{FILE}-{os.getpid()}"
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(ours), indent=2) + b"\n")
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, mark)
-        draft.unlink()
+        try:
+            draft.write_bytes(msgspec.json.format(msgspec.json.encode(ours), indent=2) + b"\n")
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, folder / FILE)
+            _compare(folder, ours, read(folder))
+            draft.replace(folder / FILE)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise RainwatchError(f"--out {folder}: {error.strerror}") from error
-    theirs = read(folder)
-    differ = [
-        name for name in ours.__struct_fields__ if getattr(ours, name) != getattr(theirs, name)
-    ]
-    if differ:
-        name = differ[0]
-        raise RainwatchError(
-            f"--out {folder}: holds results of another {name}: {_short(getattr(theirs, name))}, "
-            f"now {_short(getattr(ours, name))}; results of two kinds don't mix: "
-            "name another folder"
-        )
+
+
+def _compare(folder: Path, ours: Fingerprint, theirs: Fingerprint) -> None:
+    for name in ours.__struct_fields__:
+        now, then = getattr(ours, name), getattr(theirs, name)
+        if now != then and name not in {"lat", "lon"}:
+            raise RainwatchError(
+                f"--out {folder}: holds results of another {name}: {_short(then)}, now "
+                f"{_short(now)}; results of two kinds don't mix: name another folder"
+            )
 
 
 def read(folder: Path) -> Fingerprint:

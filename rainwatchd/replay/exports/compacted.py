@@ -1,0 +1,42 @@
+"""One Parquet data set: detections by device and day, and a table of the recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from rainwatchd.replay.archive import fingerprint
+from rainwatchd.replay.archive.parts import DETECTION
+from rainwatchd.replay.exports.reading import read_table
+
+_NO_DAY = "unknown"
+
+
+def write(folder: Path, to: Path) -> None:
+    """Write ``detections/device=D/day=YYYY-MM-DD/part-0.parquet`` and ``files.parquet``."""
+    fingerprint.read(folder)
+    table = read_table(folder)
+    pq.write_table(table.drop_columns(["detections"]), to / "files.parquet", compression="zstd")
+    found = table["detections"].combine_chunks()
+    rows = pc.list_parent_indices(found)
+    columns = {name: pc.take(table[name], rows) for name in ("path", "device")}
+    flat = pc.list_flatten(found)
+    for field in DETECTION:
+        columns[field.name] = pc.struct_field(flat, field.name)
+    day = pc.fill_null(pc.strftime(columns["start"], "%Y-%m-%d"), _NO_DAY)
+    detections = pa.table(columns).append_column("day", day)
+    ds.write_dataset(
+        detections,
+        to / "detections",
+        format="parquet",
+        partitioning=ds.partitioning(
+            pa.schema([("device", pa.string()), ("day", pa.string())]), flavor="hive"
+        ),
+        existing_data_behavior="delete_matching",
+        max_partitions=1 << 20,
+        max_open_files=64,
+    )

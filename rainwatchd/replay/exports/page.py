@@ -1,0 +1,152 @@
+"""One HTML page that needs nothing else: when what was heard, the strongest to look at and hear."""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from rainwatchd.audio.channels import to_mono
+from rainwatchd.audio.resampling import Resampler
+from rainwatchd.clips.png import spectrogram_png
+from rainwatchd.errors import AudioError
+from rainwatchd.hearing.log_mel import LogMel, MelSpec
+from rainwatchd.replay.archive.sources import Source, at_hand
+from rainwatchd.replay.exports.clock_picture import COLOURS, clock_picture
+from rainwatchd.replay.exports.reading import Archive, Record, Sound, read_archive
+from rainwatchd.replay.report import clock
+
+STRONGEST = 20
+
+_CLIP_S = 8.0
+"""Of each of the strongest, with a second before it."""
+
+_CLIP_RATE_HZ = 16000
+"""Opus takes it as it is."""
+
+_MOST_FAILURES = 200
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #202124; max-width: 960px; margin: 2em auto;
+  padding: 0 1em }
+h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }
+table { border-collapse: collapse } th, td { padding: .25em .9em .25em 0; text-align: left }
+td.n, th.n { text-align: right } small, .dim { color: #5f6368 }
+figure { margin: 0 0 1.2em } figure img { width: 100%; max-width: 480px; height: 96px;
+  image-rendering: pixelated; display: block }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(420px, 1fr)); gap: 1em }
+audio { height: 32px; width: 100%; max-width: 480px } svg { max-width: 100%; height: auto }
+"""
+
+
+def write(folder: Path, to: Path) -> None:
+    """Write the page; recordings that are not at hand are shown without picture and sound."""
+    archive = read_archive(folder)
+    to.write_text("\n".join(_page(archive)), encoding="utf-8")
+
+
+def _page(archive: Archive) -> Iterator[str]:
+    records = archive.records
+    sounds = [(record, sound) for record in records for sound in record.sounds]
+    failed = [record for record in records if record.failure is not None]
+    hours = sum(record.heard_s for record in records) / 3600
+    yield "<!doctype html><html lang='en'><meta charset='utf-8'>"
+    yield "<meta name='viewport' content='width=device-width'>"
+    yield f"<title>What was heard</title><style>{_STYLE}</style>"
+    yield "<h1>What was heard</h1>"
+    yield (
+        f"<p>{len(records)} recordings, {hours:.1f} hours heard, {len(sounds)} detections, "
+        f"{len(failed)} recordings not heard to their end.<br><small>"
+        f"{escape(archive.mark.model)}, rainwatchd {escape(archive.mark.version)}</small></p>"
+    )
+    yield "<h2>When</h2>"
+    yield clock_picture(
+        [(sound.label, sound.start) for _, sound in sounds], list(archive.mark.decision)
+    )
+    yield "<h2>Where</h2>"
+    yield from _counts(archive)
+    yield f"<h2>The strongest {min(STRONGEST, len(sounds))}</h2><div class='grid'>"
+    strongest = sorted(sounds, key=lambda pair: (-pair[1].peak_score, pair[0].path))[:STRONGEST]
+    for record, sound in strongest:
+        yield _figure(record, sound)
+    yield "</div><h2>Not heard to their end</h2>"
+    yield from _failures(failed)
+
+
+def _counts(archive: Archive) -> Iterator[str]:
+    labels = list(archive.mark.decision)
+    heard_s: Counter[str] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
+    for record in archive.records:
+        heard_s[record.device] += record.heard_s  # type: ignore[assignment]
+        found.update((record.device, sound.label) for sound in record.sounds)
+    heads = "".join(f"<th class=n>{escape(label)}</th>" for label in labels)
+    yield f"<table><tr><th>device</th><th class=n>hours</th>{heads}</tr>"
+    for device in sorted(heard_s):
+        cells = "".join(f"<td class=n>{found[device, label]}</td>" for label in labels)
+        hours = heard_s[device] / 3600
+        yield f"<tr><td>{escape(device)}</td><td class=n>{hours:.1f}</td>{cells}</tr>"
+    yield "</table>"
+
+
+def _figure(record: Record, sound: Sound) -> str:
+    when = "time not known" if sound.start is None else f"{sound.start:%Y-%m-%d %H:%M:%S} UTC"
+    said = (
+        f"<b style='color:{COLOURS.get(sound.label, '#5f6368')}'>{escape(sound.label)}</b> "
+        f"{sound.peak_score:.2f} &middot; {when}<br><small>{escape(record.path)} at "
+        f"{clock(sound.start_s)}, {sound.end_s - sound.start_s:.0f} s</small>"
+    )
+    try:
+        samples = _excerpt(record, sound)
+    except (AudioError, soundfile.SoundFileError, OSError) as error:
+        return f"<figure>{said}<br><small>no sound: {escape(str(error))}</small></figure>"
+    picture = _data("image/png", spectrogram_png(LogMel(_MEL).push(samples)))
+    out = io.BytesIO()
+    soundfile.write(out, samples, _CLIP_RATE_HZ, format="OGG", subtype="OPUS")
+    return (
+        f"<figure>{said}<img alt='spectrogram' src='{picture}'>"
+        f"<audio controls src='{_data('audio/ogg', out.getvalue())}'></audio></figure>"
+    )
+
+
+_MEL = MelSpec(_CLIP_RATE_HZ, n_fft=1024, hop_length=256, n_mels=96, fmin_hz=40.0, fmax_hz=8000.0)
+
+
+def _excerpt(record: Record, sound: Sound) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    source = Source(record.path, record.size_bytes, "")
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        at_hand(source, Path(scratch)) as path,
+        soundfile.SoundFile(path) as file,
+    ):
+        rate_hz = file.samplerate
+        file.seek(min(file.frames, round(max(0.0, sound.start_s - 1.0) * rate_hz)))
+        block = file.read(round(_CLIP_S * rate_hz), "float32", always_2d=True)
+    samples = Resampler(rate_hz, _CLIP_RATE_HZ).push(to_mono(block, None), last=True)
+    if samples.size < _MEL.n_fft:
+        raise AudioError(f"{record.path}: it is not there any more")
+    # A distant saw is faint: all are heard equally loud.
+    return samples * np.float32(0.5 / max(1e-6, float(np.abs(samples).max())))
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _failures(failed: Sequence[Record]) -> Iterator[str]:
+    if not failed:
+        yield "<p>None.</p>"
+        return
+    yield "<ul>"
+    for record in failed[:_MOST_FAILURES]:
+        yield f"<li><small>{escape(record.failure or '')}</small></li>"
+    yield "</ul>"
+    if len(failed) > _MOST_FAILURES:
+        yield f"<p class=dim>and {len(failed) - _MOST_FAILURES} more</p>"

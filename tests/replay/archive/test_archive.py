@@ -1,0 +1,238 @@
+"""An archive as an analyst has it: interrupted, resumed, damaged, shared out."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from rainwatchd.cli import main
+from rainwatchd.config.options import Config
+from rainwatchd.errors import RainwatchError
+from rainwatchd.replay.archive.run import Shard, run_archive
+from rainwatchd.replay.archive.sources import Source, find_sources
+from rainwatchd.replay.archive.tasks import device_of
+from rainwatchd.replay.exports.reading import read_archive
+from tests.replay.archive.conftest import NIGHT, Start, parts
+from tests.sounds import scene
+
+
+def hear(
+    places: list[Path], out: Path, model: Path, *, jobs: int = 1, **options: object
+) -> tuple[bool, str]:
+    err = io.StringIO()
+    settings = {"shard": Shard(), "scores": False, "dask": None} | options
+    whole = run_archive(places, Config(model=str(model)), out, jobs=jobs, err=err, **settings)  # type: ignore[arg-type]
+    return whole, err.getvalue()
+
+
+def test_a_part_holds_what_the_replay_tells(
+    night: Path, tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, err = hear([night], tmp_path / "out", tiny_model, scores=True)
+    assert whole
+    assert (
+        err
+        == "4 of 4 recordings done, 0 were done before; 4 detections; 0 not heard to their end\n"
+    )
+    archive = read_archive(tmp_path / "out")
+    assert [record.path for record in archive.records] == sorted(
+        str(night / name) for name in NIGHT
+    )
+    assert [record.device for record in archive.records] == ["ridge", "ridge", "b", "b"]
+    assert [record.start is None for record in archive.records] == [False, False, False, True]
+    assert main(["--model", str(tiny_model), "--json", "--file", str(night)]) == 0
+    told = capfd.readouterr().out
+    for record in archive.records:
+        for sound in record.sounds:
+            assert sound.event_id in told
+            assert f'"end_s":{sound.end_s:g}' in told
+            assert (sound.start is None) == (record.start is None)
+    for path in (tmp_path / "out" / "parts").rglob("*.parquet"):
+        (row,) = pq.read_table(path).to_pylist()
+        assert len(row["window_scores"]) == 4 * len(row["window_start_s"]) > 0
+
+
+def test_the_same_command_hears_nothing_twice(
+    night: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    hear([night], out, tiny_model)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
+    whole, err = hear([night], out, tiny_model)
+    assert whole
+    assert "0 of 0 recordings done, 4 were done before" in err
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == before
+
+
+def test_a_recording_that_has_changed_is_heard_anew(
+    night: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "night", tmp_path / "out"
+    shutil.copytree(night, folder)
+    hear([folder], out, tiny_model)
+    soundfile.write(folder / "b" / "unknown.wav", scene(16000, ("engine", 9.0)), 16000)
+    soundfile.write(folder / "b" / "new.wav", scene(16000, (None, 5.0)), 16000)
+    _, err = hear([folder], out, tiny_model)
+    assert "2 of 2 recordings done, 3 were done before" in err
+    assert len(parts(out)) == 5, "the old part is gone"
+
+
+def test_results_of_two_kinds_do_not_mix(night: Path, tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    hear([night / "a"], out, tiny_model)
+    with pytest.raises(RainwatchError, match="another step_s: None, now"):
+        run_archive(
+            [night],
+            Config(model=str(tiny_model), step_s=0.5),
+            out,
+            jobs=1,
+            shard=Shard(),
+            scores=False,
+            dask=None,
+            err=io.StringIO(),
+        )
+
+
+def test_where_the_recorders_stand_may_be_told_later(
+    night: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    hear([night / "a"], out, tiny_model)
+    config = Config(model=str(tiny_model), lat=1.5, lon=110.25)
+    err = io.StringIO()
+    run_archive([night / "a"], config, out, jobs=1, shard=Shard(), scores=False, dask=None, err=err)
+    assert "2 were done before" in err.getvalue()
+    assert (read_archive(out).mark.lat, read_archive(out).mark.lon) == (1.5, 110.25)
+
+
+def test_what_cannot_be_heard_is_done_and_named(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("Dear diary")
+    whole, err = hear([tmp_path, tmp_path / "gone.wav"], tmp_path / "out", tiny_model)
+    assert not whole
+    lines = err.splitlines()
+    assert lines[0] == f"rainwatchd: {tmp_path}/gone.wav: No such file or directory"
+    assert sorted(lines[1:3]) == [
+        f"rainwatchd: {tmp_path}/empty.wav: the file is empty",
+        f"rainwatchd: {tmp_path}/text.wav: no recording: Format not recognised",
+    ]
+    assert lines[3].endswith("3 not heard to their end")
+    again, err = hear([tmp_path], tmp_path / "out", tiny_model)
+    assert not again
+    assert "2 were done before; 0 detections; 2 not heard" in err
+
+
+def test_an_archive_with_no_sound_in_it_says_so(tiny_model: Path, tmp_path: Path) -> None:
+    whole, err = hear([tmp_path], tmp_path / "out", tiny_model)
+    assert not whole
+    assert "no recordings in this folder" in err.splitlines()[0]
+
+
+def test_a_decoder_that_crashes_costs_its_own_recording(
+    night: Path, tiny_model: Path, tmp_path: Path, fatal_names: str
+) -> None:
+    folder, out = tmp_path / "night", tmp_path / "out"
+    shutil.copytree(night, folder)
+    shutil.copy(night / "b" / "unknown.wav", folder / f"{fatal_names}.wav")
+    whole, err = hear([folder], out, tiny_model, jobs=2)
+    assert not whole
+    assert f"{fatal_names}.wav: hearing it ended its process 3 times (SIGABRT)" in err
+    (dead,) = (out / "parts").rglob("*.failed.parquet")
+    assert len(parts(out)) == 5
+    assert pq.read_table(dead).to_pylist()[0]["tries"] == 3
+
+
+def test_killed_at_random_moments_it_comes_out_the_same(
+    night: Path, tiny_model: Path, tmp_path: Path, start: Start
+) -> None:
+    rng = random.Random(5)
+    hear([night], tmp_path / "whole", tiny_model, scores=True)
+    out = tmp_path / "out"
+    for _ in range(2):
+        process = start("--file", night, "--out", out, "--scores", "--jobs", 2)
+        until_s = time.monotonic() + 30
+        wanted = rng.randrange(1, 4)
+        while process.poll() is None and time.monotonic() < until_s:
+            if out.exists() and len(parts(out)) >= wanted:
+                break
+            time.sleep(0.01)
+        workers = psutil.Process(process.pid).children() if process.poll() is None else []
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+        assert not psutil.wait_procs(workers, 30)[1]
+    hear([night], out, tiny_model, scores=True, jobs=2)
+    assert parts(out) == parts(tmp_path / "whole")
+
+
+def test_shards_share_out_all_and_nothing_twice(night: Path) -> None:
+    sources = [source for source in find_sources([night]) if isinstance(source, Source)]
+    shards = [Shard(index, 3) for index in (1, 2, 3)]
+    assert all(sum(shard.holds(source) for shard in shards) == 1 for source in sources)
+    many = [Source(f"/x/{number}.wav", 1, "") for number in range(3000)]
+    shares = [sum(shard.holds(source) for source in many) for shard in shards]
+    assert all(900 < share < 1100 for share in shares)
+
+
+def test_a_full_output_stops_with_one_line(
+    night: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    from rainwatchd.replay.archive import parts as module
+
+    with pytest.raises(RainwatchError, match=r"--out .*/out: No space left on device"):
+        module.write_part(tmp_path / "out" / "parts" / "ab" / "x-y.parquet", {"path": "x"})
+
+
+@pytest.mark.parametrize(
+    ("place", "device"),
+    [
+        ("/cards/17/20240512_060000.WAV", "17"),
+        ("s3://forest/SMM04721_20240512_060000.wav", "SMM04721"),
+        ("/cards/24E144036037D2A8_20240512_235959.flac", "24E144036037D2A8"),
+        ("saw.wav", "unknown"),
+    ],
+)
+def test_the_recorder_is_named_by_file_or_folder(place: str, device: str) -> None:
+    assert device_of(place) == device
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--out", "x", "--json"], "--json doesn't go with --out"),
+        (["--out", "x", "--shard", "3"], "--shard is '3'; allowed: I/N"),
+        (["--out", "x", "--shard", "4/3"], "--shard is '4/3'"),
+        (["--shard", "1/3"], "go with --out DIR"),
+        (["--out", "x", "--scores", "y.csv"], "--scores takes no file with --out"),
+    ],
+)
+def test_wrong_usage_is_explained(
+    arguments: list[str], reason: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--model", str(tiny_model), "--file", "a.wav", *arguments])
+    assert reason in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_scheduler_that_is_away_is_one_line(
+    night: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("rainwatchd.replay.archive.cluster._PATIENCE_S", 0.5)
+    with pytest.raises(RainwatchError, match=r"--dask tcp://127.0.0.1:9: no scheduler answers"):
+        hear([night], tmp_path / "out", tiny_model, dask="tcp://127.0.0.1:9")
