@@ -30,11 +30,16 @@ NIGHT = {
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four recordings of three recorders; the last doesn't say when it was made."""
     folder = tmp_path_factory.mktemp("night")
+    make_night(folder)
+    return folder
+
+
+def make_night(folder: Path) -> None:
+    """Write the recordings into a folder."""
     for name, parts in NIGHT.items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, scene(16000, *parts), 16000)
-    return folder
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def hear(
     places: list[Path], out: Path, model: Path, *, jobs: int = 1, **options: object
 ) -> tuple[bool, str]:
     err = io.StringIO()
-    settings = {"shard": Shard(), "scores": False, "dask": None} | options
+    settings = {"shard": Shard(), "scores": False, "dask": None, "utc_offset": None} | options
     whole = run_archive(places, Config(model=str(model)), out, jobs=jobs, err=err, **settings)  # type: ignore[arg-type]
     return whole, err.getvalue()
 
@@ -99,6 +99,7 @@ def test_results_of_two_kinds_do_not_mix(night: Path, tiny_model: Path, tmp_path
             shard=Shard(),
             scores=False,
             dask=None,
+            utc_offset=None,
             err=io.StringIO(),
         )
 

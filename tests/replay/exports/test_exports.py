@@ -1,0 +1,141 @@
+"""What an archive is exported to, read by readers that aren't ours."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.dataset as ds
+import pytest
+
+from rainwatchd.cli import main
+from rainwatchd.config.options import Config
+from rainwatchd.replay.archive.run import Shard, run_archive
+from rainwatchd.replay.exports.clock_picture import clock_picture
+from tests.replay.archive.conftest import make_night
+
+
+@pytest.fixture(scope="module")
+def archive(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of four recordings and an empty one."""
+    folder = tmp_path_factory.mktemp("archive")
+    make_night(folder / "night")
+    (folder / "night" / "empty.wav").touch()
+    run_archive(
+        [folder / "night"],
+        Config(model=str(tiny_model), lat=1.5, lon=110.25),
+        folder / "out",
+        jobs=2,
+        shard=Shard(),
+        scores=True,
+        dask=None,
+        utc_offset=None,
+        err=io.StringIO(),
+    )
+    return folder / "out"
+
+
+def export(archive: Path, form: str) -> Path:
+    assert main(["export", str(archive), "--to", form]) == 0
+    return archive / "export" / form
+
+
+def test_csv_has_every_detection_and_every_recording(archive: Path) -> None:
+    folder = export(archive, "csv")
+    with (folder / "detections.csv").open(newline="") as file:
+        detections = list(csv.DictReader(file))
+    with (folder / "files.csv").open(newline="") as file:
+        files = list(csv.DictReader(file))
+    assert [row["class"] for row in detections] == ["chainsaw", "engine", "storm", "chainsaw"]
+    assert [row["start"] == "" for row in detections] == [False, False, False, True]
+    assert len(files) == 5
+    assert [row["failure"] for row in files if row["failure"]] == [
+        f"{archive.parent}/night/empty.wav: the file is empty"
+    ]
+
+
+def test_raven_gets_its_columns_and_times_through_all_sounds(archive: Path) -> None:
+    folder = export(archive, "raven")
+    table = pd.read_csv(folder / "detections.selections.txt", sep="\t")
+    sounds = (folder / "sounds.txt").read_text().splitlines()
+    assert len(sounds) == 4
+    assert list(table["Selection"]) == [1, 2, 3, 4]
+    assert set(table["Begin Path"]) == set(sounds)
+    assert (table["End Time (s)"] > table["Begin Time (s)"]).all()
+    # 21 s of the first recording lie before the second.
+    assert table["Begin Time (s)"][1] == pytest.approx(21.0 + table["File Offset (s)"][1])
+
+
+def test_audacity_gets_a_track_a_recording(archive: Path) -> None:
+    tracks = sorted(export(archive, "audacity").rglob("*.labels.txt"))
+    assert len(tracks) == 4
+    for track in tracks:
+        assert re.fullmatch(r"(\d+\.\d{6}\t\d+\.\d{6}\t\w+\n)+", track.read_text())
+
+
+def test_kaleidoscope_gets_folder_file_offset_and_duration(archive: Path) -> None:
+    table = pd.read_csv(export(archive, "kaleidoscope") / "id.csv")
+    assert list(table["FOLDER"]) == ["a", "a", "b", "b"]
+    assert (table["DURATION"] > 0).all()
+    assert list(table["TOP1MATCH"]) == ["chainsaw", "engine", "storm", "chainsaw"]
+
+
+def test_camtrap_dp_tells_deployments_media_and_observations(archive: Path) -> None:
+    folder = export(archive, "camtrap-dp")
+    package = json.loads((folder / "datapackage.json").read_text())
+    tables = {
+        resource["name"]: pd.read_csv(folder / resource["path"])
+        for resource in package["resources"]
+    }
+    deployments, media, observations = (
+        tables[name] for name in ("deployments", "media", "observations")
+    )
+    assert package["spatial"]["coordinates"] == [110.25, 1.5]
+    assert set(media["deploymentID"]) == set(deployments["deploymentID"]) == {"ridge", "b"}
+    assert set(observations["mediaID"]) <= set(media["mediaID"])
+    assert list(observations["observationType"]) == ["human", "vehicle", "unknown"]
+    assert pd.to_datetime(observations["eventStart"]).notna().all()
+    assert "3 of 5 recordings" in (folder / "README.txt").read_text()
+
+
+def test_parquet_is_partitioned_by_device_and_day(archive: Path) -> None:
+    folder = export(archive, "parquet")
+    found = ds.dataset(folder / "detections", partitioning="hive").to_table().to_pylist()
+    assert sorted((row["device"], row["day"], row["class"]) for row in found) == [
+        ("b", "2024-05-12", "storm"),
+        ("b", "unknown", "chainsaw"),
+        ("ridge", "2024-05-12", "chainsaw"),
+        ("ridge", "2024-05-13", "engine"),
+    ]
+    assert ds.dataset(folder / "files.parquet").count_rows() == 5
+    export(archive, "parquet")
+    again = ds.dataset(folder / "detections", partitioning="hive")
+    assert again.count_rows() == 4, "exported twice, nothing is there twice"
+
+
+def test_the_page_needs_nothing_but_itself(archive: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main(["export", str(archive), "--report", str(page)]) == 0
+    text = page.read_text()
+    assert text.count("<audio controls src='data:audio/ogg;base64,") == 4
+    assert text.count("src='data:image/png;base64,") == 4
+    assert text.count("<svg") == 3, "a picture a class"
+    assert "empty.wav: the file is empty" in text
+    assert not re.search(r"(src|href)='(?!data:)", text)
+
+
+def test_a_season_is_a_column_a_day() -> None:
+    found = [("chainsaw", datetime(2024, 5, 1 + day, 6, day, tzinfo=UTC)) for day in range(30)]
+    drawn = clock_picture([*found, ("chainsaw", None)], ["chainsaw", "engine"])
+    assert drawn.count("<title>") == 30
+    assert "1 detections without a time are not shown" in drawn
+
+
+def test_what_is_no_archive_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(tmp_path), "--to", "csv"]) == 1
+    assert "no archive; `rainwatchd --file PATH --out" in capsys.readouterr().err
