@@ -19,6 +19,10 @@ STALL_S = 3.0
 """Without a callback for this long a stream is dead, whatever it says of itself: a frozen sound
 server keeps it "active". PulseAudio takes up to 2 s for the first one."""
 
+OVERSLEPT_S = 1.0
+"""A look at the stream that comes so much later than it should was held up with all the rest: how
+old the last callback is says nothing then."""
+
 ZEROS_S = 4.0
 """Nothing but exact zeros for this long: a microphone's own noise flips the lowest bits."""
 
@@ -71,6 +75,7 @@ class SupervisedMicrophone:
         self._opposed = False
         self._zeros = 0
         self._checked = 0
+        self._looked_s = self._awake_since_s = 0.0
 
     @property
     def drops(self) -> int:
@@ -108,7 +113,12 @@ class SupervisedMicrophone:
         if microphone is None:
             self._seek(ring, timeout_s)
             return True
+        due_s = time.monotonic() + timeout_s
         active = microphone.fill(ring, timeout_s)
+        now_s = time.monotonic()
+        if now_s > due_s + OVERSLEPT_S or now_s > self._looked_s + timeout_s + OVERSLEPT_S:
+            self._awake_since_s = now_s
+        self._looked_s = now_s
         self._look_for_losses(microphone)
         if microphone.opposed and not self._opposed:
             self._opposed = True
@@ -146,7 +156,7 @@ class SupervisedMicrophone:
             self._zeros += new.size
         if not active:
             return "the device is gone"
-        if microphone.callback_age_s > STALL_S:
+        if min(microphone.callback_age_s, self._looked_s - self._awake_since_s) > STALL_S:
             return f"no sound for {STALL_S:g} s though the stream claims to run"
         if self._zeros >= ZEROS_S * self.rate_hz and self._options.zeros_are_faults:
             if self._heard_sound:

@@ -17,6 +17,7 @@ import soundfile
 import soxr
 
 from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.audio import supervision
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.cli import main
 from rainwatchd.config.options import Config
@@ -239,6 +240,19 @@ def test_the_loss_of_the_sound_server_is_told_and_survived(
     if daemon.messages.count("READY=1") == 1:
         assert daemon.longest_pause_s < 15
     assert daemon.stop() == 0
+
+
+def test_a_board_that_held_everything_up_does_not_blame_the_microphone(
+    listening: LiveDaemon,
+) -> None:
+    listening.signal(signal.SIGSTOP)
+    time.sleep(supervision.STALL_S + 0.5)
+    listening.signal(signal.SIGCONT)
+    for _ in range(3):
+        listening.until_heartbeat()
+    assert listening.log.count("listening to microphone") == 1
+    assert "claims to run" not in listening.log
+    assert listening.stop() == 0
 
 
 def test_a_sound_server_that_stays_frozen_ends_the_process_for_systemd(
