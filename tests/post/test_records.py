@@ -424,6 +424,37 @@ def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
     assert (tmp_path / "post.db.damaged-1").read_bytes().startswith(b"not a")
 
 
+def test_damage_that_shows_later_ends_with_a_new_file(tmp_path: Path) -> None:
+    kept = Records(tmp_path)
+    kept.hear(*(detection(number) for number in range(50)))
+    kept.store.close()
+    db = sqlite3.connect(tmp_path / "post.db")
+    found = "SELECT rootpage FROM sqlite_schema WHERE name = 'events_class'"
+    page = db.execute(found).fetchone()[0]
+    db.close()
+    with (tmp_path / "post.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xaa" * 4096)
+    kept = Records(tmp_path)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        kept.hear(detection(60))
+    kept.store.close()
+    kept = Records(tmp_path)
+    kept.hear(detection(60))
+    assert kept.ids() == [detection(60).event_id]
+    kept.store.close()
+    assert (tmp_path / "post.db.damaged-1").exists()
+
+
+def test_what_is_being_written_is_not_yet_told(records: Records) -> None:
+    with records.store.writing() as db:
+        records.intake.take(db, *spoken(detection(1), ""), False)
+        assert records.queries.events_after(0, 10) == ([], 0)
+        assert records.store.rev == 0
+    assert records.store.rev > 0
+    assert len(records.queries.events_after(0, 10)[0]) == 1
+
+
 def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "post.db")
     db.execute("PRAGMA user_version = 99")

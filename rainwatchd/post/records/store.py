@@ -114,6 +114,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "post.db"
+        self._mark = directory / "post.db.is-damaged"
         self._lock = threading.Lock()
         self._read_lock = threading.Lock()
         try:
@@ -133,18 +134,17 @@ class Store:
             self._guard.close()
             raise StoreError(f"{self.path}: {error}") from error
         self._reader.execute("PRAGMA query_only = ON")
-        self.rev: int = max(
-            self._reader.execute(f"SELECT coalesce(max(rev), 0) FROM {table}").fetchone()[0]
-            for table in ("events", "devices")
-        )
-        """Revision of the newest change; events and devices share the counter."""
+        self.rev = _newest_rev(self._reader)
+        """Revision of the newest change that is committed; events and devices share the counter."""
+        self._rev = self.rev
 
     def _open(self) -> sqlite3.Connection:
         """Open the file; move a damaged one aside, where somebody may save what can be saved."""
         try:
-            return _prepared(self.path)
+            if not self._mark.exists():
+                return _prepared(self.path)
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE_CODES:
+            if not _is_damage(error):
                 raise
         number = 1
         while (aside := self.path.with_name(f"post.db.damaged-{number}")).exists():
@@ -152,6 +152,7 @@ class Store:
         self.path.rename(aside)
         for suffix in ("-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self._mark.unlink(missing_ok=True)
         return _prepared(self.path)
 
     @contextmanager
@@ -161,13 +162,16 @@ class Store:
         Raises ``sqlite3.Error`` as the disk does.
         """
         with self._lock:
-            rev = self.rev
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
-            except BaseException:
-                self.rev = rev
+                self.rev = self._rev
+            except BaseException as error:
+                self._rev = self.rev
+                if _is_damage(error):
+                    # The next start moves the file aside; this one has it open.
+                    self._mark.touch()
                 # A full disk has rolled back already.
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
@@ -175,8 +179,8 @@ class Store:
 
     def next_rev(self) -> int:
         """Count a change; only while writing."""
-        self.rev += 1
-        return self.rev
+        self._rev += 1
+        return self._rev
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
         """Read what is committed, beside a writer."""
@@ -195,6 +199,10 @@ class Store:
         self._guard.close()
 
 
+def _is_damage(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE_CODES
+
+
 def _prepared(path: Path) -> sqlite3.Connection:
     db = _connect(path)
     try:
@@ -210,10 +218,19 @@ def _prepared(path: Path) -> sqlite3.Connection:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {_VERSION}")
             db.execute("COMMIT")
+        _newest_rev(db)
     except sqlite3.Error:
         db.close()
         raise
     return db
+
+
+def _newest_rev(db: sqlite3.Connection) -> int:
+    revs = (
+        db.execute(f"SELECT coalesce(max(rev), 0) FROM {table}").fetchone()[0]
+        for table in ("events", "devices")
+    )
+    return int(max(revs))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

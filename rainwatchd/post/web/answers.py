@@ -119,6 +119,11 @@ async def on_bad_query(_request: Request, error: Exception) -> Response:
     return refusal_answer(400, str(error))
 
 
+async def on_trouble(_request: Request, error: Exception) -> Response:
+    """Answer where the store can't be read or written: a full disk, mostly."""
+    return refusal_answer(503, f"the post's store: {error}", {"Retry-After": "10"})
+
+
 async def on_not_found(_request: Request, _error: Exception) -> Response:
     """Answer what has no route."""
     return refusal_answer(404, "there is nothing here")

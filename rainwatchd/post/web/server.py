@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ from rainwatchd.post.web.answers import (
     on_bad_query,
     on_not_found,
     on_refused,
+    on_trouble,
 )
 from rainwatchd.post.web.live import Hub
 
@@ -102,8 +104,8 @@ class Server:
                 Route("/devices/{device_id}", self._device),
                 Route("/devices/{device_id}/spectrum", self._spectrum),
                 Route("/live", self._live),
-                Route("/export.csv", self._export_csv),
-                Route("/export.zip", self._export_zip),
+                Route("/export.csv", self._export),
+                Route("/export.zip", self._export),
                 Route("/map/{part}", self._map),
                 Mount("/page", StaticFiles(directory=PAGE_FOLDER, check_dir=False)),
             ],
@@ -111,7 +113,12 @@ class Server:
                 Middleware(Guard, self._access),
                 Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
             ],
-            exception_handlers={Refused: on_refused, QueryError: on_bad_query, 404: on_not_found},
+            exception_handlers={
+                Refused: on_refused,
+                QueryError: on_bad_query,
+                404: on_not_found,
+                sqlite3.Error: on_trouble,
+            },
             lifespan=self._lifespan,
         )
 
@@ -265,16 +272,13 @@ class Server:
         finally:
             asking.cancel()
 
-    def _export_csv(self, request: Request) -> Response:
+    def _export(self, request: Request) -> Response:
         self._access.need(request, "viewer")
         found = exports.events(self._queries, Filter.read(request.query_params))
-        return download(exports.csv_chunks(found), "text/csv; charset=utf-8", "events.csv")
-
-    def _export_zip(self, request: Request) -> Response:
-        self._access.need(request, "viewer")
-        found = exports.events(self._queries, Filter.read(request.query_params))
-        chunks = exports.zip_chunks(found, self._clips)
-        return download(chunks, "application/zip", "labelled-clips.zip")
+        if request.url.path.endswith(".csv"):
+            return download(exports.csv_chunks(found), "text/csv; charset=utf-8", "events.csv")
+        archive = exports.zip_chunks(found, self._clips)
+        return download(archive, "application/zip", "labelled-clips.zip")
 
     def _map(self, request: Request) -> Response:
         self._access.need(request, "viewer")
