@@ -131,6 +131,9 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
+        self._client.publish(topic, payload, qos)
+
     def unsubscribed(self) -> None:
         """Say that the broker it was subscribed to is gone."""
         self._ready.clear()

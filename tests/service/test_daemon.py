@@ -16,10 +16,12 @@ import pytest
 import soundfile
 import soxr
 
+from rainwatchd.alerts.feedback import Feedback
 from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.audio import supervision
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.cli import main
+from rainwatchd.clips.labels import decode
 from rainwatchd.config.options import Config
 from rainwatchd.errors import AudioError
 from rainwatchd.hearing.model_file import PACKAGED, read_model
@@ -182,6 +184,31 @@ def test_an_open_event_is_closed_and_delivered_when_the_daemon_stops(
     assert daemon.stop() == 0
     assert [found["phase"] for found in subscriber.detections] == ["onset", "offset"]
     assert subscriber.detections[1]["end_reason"] == "stopped"
+
+
+def test_a_verdict_on_an_event_lies_beside_its_clip(
+    start: Start, server: SoundServer, subscriber: Subscriber, broker: Broker
+) -> None:
+    daemon = start(clips={"min_free_bytes": 0})
+    daemon.until_ready()
+    server.play(np.tile(scene()[6 * RATE_HZ : 16 * RATE_HZ], 4))
+    daemon.until(lambda: subscriber.detections, "the onset")
+    event_id = subscriber.detections[0]["event_id"]
+    feedback = Feedback(
+        event_id=event_id, verdict="false", label="tram", by="Ana", at="2026-05-12T07:00:00.000Z"
+    )
+    topic = f"rainwatch/canopy-7/feedback/{event_id}"
+    subscriber.publish(topic, b"{", 1)
+    subscriber.publish(topic, msgspec.json.encode(feedback), 1)
+    daemon.until(lambda: "is false, says Ana" in daemon.log, "the verdict")
+    assert daemon.stop() == 0
+    (path,) = (daemon.state / "clips").glob("*.json")
+    label = decode(path.read_bytes())
+    assert label.event_id == event_id
+    assert label.last is not None
+    assert (label.last.verdict, label.last.label) == ("false", "tram")
+    assert daemon.log.count("no verdict") == 1
+    assert "Traceback" not in daemon.log
 
 
 def test_an_event_open_when_the_daemon_is_killed_is_delivered_and_ended_at_the_next_start(
