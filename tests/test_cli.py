@@ -176,7 +176,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         "text.wav": "no recording",
         "header.wav": "no samples",
         "short.wav": "cut short",
-        "short.flac": "damaged at",
+        "short.flac": "cut short",
         "nan.wav": "no sound: nan",
         "later.wav": "no sound: inf",
         "gone.wav": "No such file",
