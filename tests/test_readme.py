@@ -83,8 +83,8 @@ def test_every_option_exists(page: str, capsys: pytest.CaptureFixture[str]) -> N
         cli.main(["--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     known |= {f"--{key}" for key in config.defaults()}
-    lines = [line for line in (ROOT / page).read_text().splitlines() if "rainwatchd --" in line]
-    used = {option for line in lines for option in re.findall(r"(?<=\s)--[\w.-]+", line)}
+    commands = re.findall(r"\brainwatchd (--[^`#\n]*)", (ROOT / page).read_text())
+    used = {option for command in commands for option in re.findall(r"--[\w.-]+", command)}
     assert used or page != "README.md"
     assert used <= known
 
