@@ -105,3 +105,20 @@ def test_every_make_target_exists() -> None:
     known = {name for names in targets for name in names.split()}
     used = set(re.findall(r"^(?:sudo )?make ([a-z-]+)", README, re.MULTILINE))
     assert {"demo", "test"} <= used <= known
+
+
+def test_the_accuracy_is_what_was_measured() -> None:
+    """The table is what ``python -m training evaluate`` prints at its end."""
+    from training.commands.evaluate import read_rows
+    from training.evaluation.tables import short
+
+    models = ROOT / "rainwatchd" / "models"
+    files = [
+        models / "rainwatch.rows.json",
+        models / "rainwatch-open.rows.json",
+        ROOT / "training" / "baselines" / "results.json",
+    ]
+    if not files[0].exists():
+        pytest.skip("the model that ships has not been measured by this evaluation")
+    rows = [row for path in files if path.exists() for row in read_rows(path)]
+    assert short(rows) in README

@@ -114,7 +114,7 @@ def command(options: argparse.Namespace) -> None:
         read_model(options.model), verdict, rows[1:], reach, figures, used, notes, quantised
     )
     made.write(card)
-    print(tables.short(rows))
+    print(tables.short([verdict.row, *beside]))
     print(f"card: {card}")
 
 
