@@ -29,6 +29,11 @@ _M_OF_N_S = ((2.0, 3.0), (3.0, 5.0), (4.0, 8.0))
 """Time above the on-threshold within a span that starts an event. Never one window: ambience does
 not run out of short sounds that no validation holds."""
 
+_LASTING_S = ((4.0, 8.0),)
+"""What ships asks for four seconds of eight: ambience never runs out of short sounds that the
+recordings held out do not hold. A rule of one second, chosen on one fold for no false chainsaw,
+raised two in 1.4 hours of other land, where this one raised none."""
+
 _PROMPT_S = 4.0
 """An alert within this time of the first sound is soon enough."""
 
@@ -84,14 +89,20 @@ def tune_all(suite: Suite, false_alarms: int = 0, machines: float = MACHINES) ->
     labels = (land or [s for own in events.values() for s in own])[0].labels
     choices = {
         label: tune(
-            label, own, land, false_alarms, machines=lone, machines_share=machines / len(_GROUPS)
+            label,
+            own,
+            land,
+            false_alarms,
+            _LASTING_S,
+            machines=lone,
+            machines_share=machines / len(_GROUPS),
         )
         for label, own in events.items()
         if label in labels and own
     }
     if "storm" in labels and land:
         allowed = int(_STORMS_PER_HOUR * suite.land_h)
-        choices["storm"] = tune("storm", land, land, allowed)
+        choices["storm"] = tune("storm", land, land, allowed, _LASTING_S)
     return choices
 
 
