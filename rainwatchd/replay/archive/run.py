@@ -60,8 +60,8 @@ def run_archive(
     shard: Shard,
     scores: bool,
     dask: str | None,
-    utc_offset: timedelta | None,
     err: TextIO,
+    utc_offset: timedelta | None = None,
 ) -> bool:
     """Hear what is not done; return whether every recording was heard to its end.
 
