@@ -48,7 +48,7 @@ class Card:
     def write(self, path: Path) -> None:
         """Write the card to `path` and the attributions beside it, whole or not at all."""
         attribution = path.with_name(f"{path.stem}.attribution.md")
-        pictures = "\n".join(
+        pictures = " ".join(
             f"![{_FIGURE_TITLES[name]}]({figure.name})" for name, figure in self.figures.items()
         )
         limits, heading, choices = self.notes.partition(CHOICES)

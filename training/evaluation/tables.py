@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 from training.evaluation.intervals import Share
@@ -196,10 +195,8 @@ def short(rows: Sequence[Row]) -> str:
 
 
 def filled(text: str) -> str:
-    """Break a paragraph into lines of at most 100 characters, wherever it was broken before."""
-    return textwrap.fill(
-        " ".join(text.split()), 100, break_long_words=False, break_on_hyphens=False
-    )
+    """Return a paragraph as one line, wherever it was broken before."""
+    return " ".join(text.split())
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -38,7 +38,7 @@ def test_the_card_says_how_good_the_model_is(
     assert "| 1.00 (" in lines["engine +10 dB"]
     assert "| 0, " in lines["engine: false alarms in the land, at most a day"]
     assert len(card.splitlines()) <= 120
-    pictures = [line.split("(")[1].rstrip(")") for line in card.splitlines() if line[:2] == "!["]
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", card)
     assert len(pictures) == 6
     assert all((model.parent / name).stat().st_size > 5000 for name in pictures)
     (row,) = read_rows(model.with_suffix(".rows.json"))
