@@ -5,9 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,16 +14,15 @@ import msgspec
 import pytest
 import soundfile
 import soxr
-import yaml
 from axe_playwright_python.sync_playwright import Axe
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.decision.events import Detection, Health, Status, utc_text
-from tests.broker import Broker, Subscriber, free_port, until
+from tests.broker import Broker, Subscriber, until
 from tests.detections import detection
+from tests.post.browser import chromium
+from tests.post.running import Publisher, RunningPost, running
 
 pytestmark = pytest.mark.slow
 
@@ -39,89 +35,39 @@ LANGUAGES = ("de", "es", "fr", "id", "pt")
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 800}
 
-# A browser of Debian's; without these it looks for its maker's servers all the time.
-QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"),
-    *("--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"),
-]
 
-
-class Post:
-    """A post of its own process, and a device that publishes to its broker."""
-
-    def __init__(self, folder: Path, broker: Broker, **settings: object) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}/"
-        config = {
-            "name": "north-post",
-            "state_directory": str(folder / "post"),
-            "listen": {"port": port},
-            "mqtt": {"host": "127.0.0.1", "port": broker.port, "backoff_max_s": 1},
-            **settings,
-        }
-        self.config = folder / "rainwatch-post.yaml"
-        self.config.write_text(yaml.safe_dump(config))
-        self._log = folder / "post.log"
-        self._broker = broker
-        self._starts = 0
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def run(self, *arguments: str, given: bytes = b"") -> None:
-        """Run the command to its end."""
-        subprocess.run(self._command(*arguments), input=given, check=True, capture_output=True)
-
-    def start(self) -> None:
-        self._starts += 1
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command(), stdout=log, stderr=log)
-        until(self._connected, "the post to connect")
-
-    def _connected(self) -> bool:
-        assert self.process is not None
-        log = self._log.read_text()
-        assert self.process.poll() is None, f"the post ended: {log}"
-        return log.count("connected to the broker") >= self._starts
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(20)
-
-    def publish(self, *messages: Detection | Status | Health, clip: bytes | None = None) -> None:
-        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-        client.connect("127.0.0.1", self._broker.port)
-        client.loop_start()
-        for message in messages:
-            topics = Topics(message.device_id)
-            topic = {Detection: topics.detection, Status: topics.status, Health: topics.health}
-            kept = not isinstance(message, Detection)
-            sent = client.publish(
-                topic[type(message)], msgspec.json.encode(message), qos=1, retain=kept
-            )
-            sent.wait_for_publish(10)
-            if clip is not None and isinstance(message, Detection):
-                client.publish(topics.clip(message.event_id), clip, qos=1).wait_for_publish(10)
-        client.disconnect()
-        client.loop_stop()
-
-    def _command(self, *arguments: str) -> list[str]:
-        program = "import sys; from rainwatchd.post.main import main; sys.exit(main())"
-        return [sys.executable, "-c", program, "--config", str(self.config), *arguments]
+@pytest.fixture
+def post(tmp_path: Path, broker: Broker) -> Iterator[RunningPost]:
+    with running(tmp_path, broker.port) as started:
+        yield started
 
 
 @pytest.fixture
-def post(tmp_path: Path, broker: Broker) -> Iterator[Post]:
-    started = Post(tmp_path, broker)
-    started.start()
-    yield started
-    started.stop()
+def device(broker: Broker) -> Iterator[Device]:
+    with Device(broker.port) as connected:
+        yield connected
+
+
+class Device(Publisher):
+    """Says what a device says, with its sound."""
+
+    def publish(self, *messages: Detection | Status | Health, clip: bytes | None = None) -> None:
+        for message in messages:
+            topics = Topics(message.device_id)
+            if isinstance(message, Detection):
+                self.detect(message)
+            else:
+                topic = topics.status if isinstance(message, Status) else topics.health
+                self.say(topic, msgspec.json.encode(message), retain=True)
+            if clip is not None and isinstance(message, Detection):
+                self.say(topics.clip(message.event_id), clip)
+        self.sent()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 Visit = Callable[..., Page]
@@ -160,6 +106,10 @@ def clip() -> bytes:
     file = io.BytesIO()
     soundfile.write(file, low, 8000, format="OGG", subtype="OPUS")
     return file.getvalue()
+
+
+def url(post: RunningPost) -> str:
+    return f"http://127.0.0.1:{post.port}/"
 
 
 def alert(number: int = 1, **changes: Any) -> Detection:
@@ -206,13 +156,13 @@ def health(device_id: str) -> Health:
 
 
 def test_on_a_phone_the_newest_alert_is_found_heard_and_answered(
-    post: Post, broker: Broker, visit: Visit, clip: bytes
+    post: RunningPost, device: Device, broker: Broker, visit: Visit, clip: bytes
 ) -> None:
     with Subscriber(broker.port) as subscriber:
-        page = visit(post.url, PHONE, has_touch=True, is_mobile=True)
+        page = visit(url(post), PHONE, has_touch=True, is_mobile=True)
         expect(page.locator("#connection")).to_have_text("connected")
         older, newer = alert(1, label="engine"), alert(2, device_id="canopy-8")
-        post.publish(older, ended(older), newer, clip=clip)
+        device.publish(older, ended(older), newer, clip=clip)
         first = page.locator("#rows li").first
         expect(first).to_contain_text("Chainsaw")
         expect(first).to_contain_text("canopy-8")
@@ -233,39 +183,45 @@ def test_on_a_phone_the_newest_alert_is_found_heard_and_answered(
         page.evaluate("() => document.querySelector('audio').play()")
         page.wait_for_function("() => document.querySelector('audio').currentTime > 0.2")
         page.get_by_role("button", name="It is one").tap()
-        expect(page.locator(".given")).to_contain_text("It is one · north-post")
+        expect(page.locator(".given")).to_contain_text("It is one · hut")
         until(lambda: subscriber.on(f"/feedback/{newer.event_id}"), "the verdict at the broker")
         (verdict,) = subscriber.on(f"/feedback/{newer.event_id}")
         assert verdict.topic.startswith("rainwatch/canopy-8/")
         assert verdict.json["event_id"] == newer.event_id
-        assert verdict.json["by"] == "north-post"
+        assert verdict.json["by"] == "hut"
         assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
         page.get_by_role("button", name="Back").tap()
         expect(first).to_contain_text("It is one")
 
 
-def test_an_event_that_ends_stops_lasting(post: Post, visit: Visit) -> None:
-    page = visit(post.url)
+def test_an_event_that_ends_stops_lasting(post: RunningPost, device: Device, visit: Visit) -> None:
+    page = visit(url(post))
     onset = alert()
-    post.publish(onset)
+    device.publish(onset)
     row = page.locator("#rows li").first
     expect(row).to_contain_text("lasts")
-    post.publish(ended(onset))
+    device.publish(ended(onset))
     expect(row).to_contain_text("ago")
     expect(page.locator("#rows li")).to_have_count(1)
 
 
-def test_what_came_late_or_by_a_wrong_clock_is_called_so(post: Post, visit: Visit) -> None:
-    post.publish(alert(1, historical=True), alert(2, clock_synced=False))
-    page = visit(post.url)
+def test_what_came_late_or_by_a_wrong_clock_is_called_so(
+    post: RunningPost, device: Device, visit: Visit
+) -> None:
+    device.publish(alert(1, historical=True), alert(2, clock_synced=False))
+    page = visit(url(post))
     expect(page.locator("#rows")).to_contain_text("delivered late")
     expect(page.locator("#rows")).to_contain_text("clock not set")
 
 
-def test_a_silent_device_is_on_the_tab_and_on_top_of_the_list(post: Post, visit: Visit) -> None:
-    post.publish(status("canopy-1"), health("canopy-1"))
-    post.publish(status("canopy-2", "offline"), status("canopy-3", "degraded", "microphone: gone"))
-    page = visit(post.url, PHONE)
+def test_a_silent_device_is_on_the_tab_and_on_top_of_the_list(
+    post: RunningPost, device: Device, visit: Visit
+) -> None:
+    device.publish(status("canopy-1"), health("canopy-1"))
+    device.publish(
+        status("canopy-2", "offline"), status("canopy-3", "degraded", "microphone: gone")
+    )
+    page = visit(url(post), PHONE)
     tab = page.get_by_role("link", name="Devices, 1 silent")
     expect(tab).to_have_text("Devices ✕1")
     tab.click()
@@ -279,7 +235,7 @@ def test_a_silent_device_is_on_the_tab_and_on_top_of_the_list(post: Post, visit:
 
 
 def test_the_map_shows_who_hangs_where_and_what_was_heard(
-    tmp_path: Path, broker: Broker, visit: Visit
+    tmp_path: Path, broker: Broker, device: Device, visit: Visit
 ) -> None:
     lines = {
         "type": "Feature",
@@ -287,11 +243,10 @@ def test_the_map_shows_who_hangs_where_and_what_was_heard(
         "geometry": {"type": "LineString", "coordinates": [[-60.1, -3.1], [-59.9, -3.2]]},
     }
     (tmp_path / "rivers.geojson").write_text(json.dumps(lines))
-    post = Post(tmp_path, broker, map={"geojson_file": str(tmp_path / "rivers.geojson")})
-    post.start()
-    try:
-        post.publish(alert(1), status("canopy-7"), alert(2, device_id="lost", lat=None, lon=None))
-        page = visit(post.url + "#/map", PHONE)
+    rivers = {"geojson_file": str(tmp_path / "rivers.geojson")}
+    with running(tmp_path, broker.port, map=rivers) as post:
+        device.publish(alert(1), status("canopy-7"), alert(2, device_id="lost", lat=None, lon=None))
+        page = visit(url(post) + "#/map", PHONE)
         expect(page.locator("#map svg a")).to_have_attribute(
             "aria-label", re.compile("canopy-7, online, Chainsaw")
         )
@@ -305,14 +260,14 @@ def test_the_map_shows_who_hangs_where_and_what_was_heard(
         page.get_by_role("button", name="All").click()
         page.locator("#map svg a").click()
         expect(page.locator("#title")).to_contain_text("Chainsaw")
-    finally:
-        post.stop()
 
 
-def test_keys_move_and_judge(post: Post, broker: Broker, visit: Visit) -> None:
-    post.publish(alert(1, label="engine"), alert(2))
+def test_keys_move_and_judge(
+    post: RunningPost, device: Device, broker: Broker, visit: Visit
+) -> None:
+    device.publish(alert(1, label="engine"), alert(2))
     with Subscriber(broker.port) as subscriber:
-        page = visit(post.url)
+        page = visit(url(post))
         expect(page.locator("#rows li")).to_have_count(2)
         page.keyboard.press("j")
         expect(page.locator("#title")).to_contain_text("Chainsaw")
@@ -327,24 +282,26 @@ def test_keys_move_and_judge(post: Post, broker: Broker, visit: Visit) -> None:
         until(lambda: len(subscriber.on(detection(2).event_id)) >= 1, "the last verdict")
 
 
-def test_several_devices_that_hear_one_saw_are_one_incident(post: Post, visit: Visit) -> None:
-    post.publish(
+def test_several_devices_that_hear_one_saw_are_one_incident(
+    post: RunningPost, device: Device, visit: Visit
+) -> None:
+    device.publish(
         alert(1, device_id="canopy-1", lat=-3.1, lon=-60.0),
         alert(2, device_id="canopy-2", lat=-3.105, lon=-60.0),
         alert(3, device_id="canopy-3", lat=-4.0, lon=-60.0),
     )
-    page = visit(post.url)
+    page = visit(url(post))
     expect(page.locator("#rows li")).to_have_count(3)
     expect(page.locator("#rows .joined")).to_have_count(2)
     expect(page.locator("#rows .joined").first).to_contain_text("one incident, 2 devices")
 
 
-def test_hostile_text_stays_text(post: Post, visit: Visit) -> None:
+def test_hostile_text_stays_text(post: RunningPost, device: Device, visit: Visit) -> None:
     evil = "<img src=x onerror=alert(1)>"
-    post.publish(status("canopy-1", "degraded", evil), alert(1, model=evil, label=evil))
-    page = visit(post.url + "#/devices")
+    device.publish(status("canopy-1", "degraded", evil), alert(1, model=evil, label=evil))
+    page = visit(url(post) + "#/devices")
     expect(page.locator("#device-list")).to_contain_text(evil)
-    page.goto(post.url + "#/alerts")
+    page.goto(url(post) + "#/alerts")
     assert page.locator("img").count() == 0
     assert page.evaluate("() => document.scripts.length") == 1
 
@@ -365,9 +322,11 @@ def test_every_word_that_the_page_asks_for_is_there() -> None:
             assert key in english, f"{script.name}: {key}"
 
 
-def test_the_language_is_chosen_and_remembered(post: Post, visit: Visit) -> None:
-    post.publish(alert())
-    page = visit(post.url)
+def test_the_language_is_chosen_and_remembered(
+    post: RunningPost, device: Device, visit: Visit
+) -> None:
+    device.publish(alert())
+    page = visit(url(post))
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("Language").select_option("pt")
     expect(page.locator("#tab-alerts")).to_have_text("Alertas")
@@ -378,36 +337,42 @@ def test_the_language_is_chosen_and_remembered(post: Post, visit: Visit) -> None
 
 
 def test_a_broker_that_is_gone_is_said_and_its_return_too(
-    post: Post, broker: Broker, visit: Visit
+    post: RunningPost, device: Device, broker: Broker, visit: Visit
 ) -> None:
-    page = visit(post.url)
+    page = visit(url(post))
     expect(page.locator("#connection")).to_have_text("connected")
     broker.kill()
     expect(page.locator("#connection")).to_contain_text("No connection to the broker")
     broker.start()
     expect(page.locator("#connection")).to_have_text("connected", timeout=30_000)
-    post.publish(alert())
+    device.publish(alert())
     expect(page.locator("#rows li")).to_have_count(1)
 
 
-def test_a_post_that_was_restarted_is_found_again(post: Post, visit: Visit) -> None:
-    page = visit(post.url)
+def test_a_post_that_was_restarted_is_found_again(
+    post: RunningPost, device: Device, visit: Visit
+) -> None:
+    page = visit(url(post))
     expect(page.locator("#connection")).to_have_text("connected")
     post.stop()
     expect(page.locator("#connection")).to_have_text("No connection to the post")
     post.start()
+    post.until_serving()
     expect(page.locator("#connection")).to_have_text("connected", timeout=30_000)
-    post.publish(alert())
+    device.publish(alert())
     expect(page.locator("#rows li")).to_have_count(1)
 
 
-def test_a_viewer_looks_and_cannot_judge(tmp_path: Path, broker: Broker, visit: Visit) -> None:
-    post = Post(tmp_path, broker)
-    post.run("--add-user", "vera", "--role", "viewer", given=b"a long password\n")
+def test_a_viewer_looks_and_cannot_judge(
+    tmp_path: Path, broker: Broker, device: Device, visit: Visit
+) -> None:
+    post = RunningPost(tmp_path, broker.port)
+    post.run("--add-user", "vera", "--role", "viewer", stdin="a long password\n")
     post.start()
     try:
-        post.publish(alert())
-        page = visit(post.url)
+        post.until_ready()
+        device.publish(alert())
+        page = visit(url(post))
         page.get_by_label("Name").fill("vera")
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Log in").last.click()
@@ -418,19 +383,19 @@ def test_a_viewer_looks_and_cannot_judge(tmp_path: Path, broker: Broker, visit: 
         expect(page.get_by_role("button", name="Nothing")).to_be_disabled()
         expect(page.locator("#detail")).to_contain_text("Rangers give verdicts.")
     finally:
-        post.stop()
+        post.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_stands_in_the_way_of_those_who_see_or_move_differently(
-    post: Post, visit: Visit, clip: bytes, theme: Any
+    post: RunningPost, device: Device, visit: Visit, clip: bytes, theme: Any
 ) -> None:
-    post.publish(status("canopy-7"), health("canopy-7"), alert(), clip=clip)
-    page = visit(post.url, PHONE, color_scheme=theme, reduced_motion="reduce")
+    device.publish(status("canopy-7"), health("canopy-7"), alert(), clip=clip)
+    page = visit(url(post), PHONE, color_scheme=theme, reduced_motion="reduce")
     expect(page.locator("#rows li")).to_have_count(1)
     views = ["alerts", f"alert/{detection(1).event_id}", "map", "devices", "device/canopy-7"]
     for view in views:
-        page.goto(f"{post.url}#/{view}")
+        page.goto(f"{url(post)}#/{view}")
         page.wait_for_timeout(200)  # Nothing says that a view is drawn to its end.
         found = Axe().run(page)
         assert not found.violations_count, f"{view}: {found.generate_report()}"

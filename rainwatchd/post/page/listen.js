@@ -7,6 +7,7 @@ import { t } from "./words.js";
 const SECONDS = 120;
 const BANDS = 64;
 const SILENT_MS = 10_000;
+const FULL = 160; // A count is half a decibel above the floor; 80 dB are drawn.
 
 export class Listen {
   #deviceId;
@@ -60,7 +61,7 @@ export class Listen {
     for (let y = 0; y < BANDS; y++) {
       const row = 4 * y * width;
       data.copyWithin(row, row + 4, row + 4 * width);
-      paint(this.#image, width - 1, y, (levels[BANDS - 1 - y] ?? 0) / 255);
+      paint(this.#image, width - 1, y, (levels[BANDS - 1 - y] ?? 0) / FULL);
     }
     this.#canvas.getContext("2d").putImageData(this.#image, 0, 0);
   }
