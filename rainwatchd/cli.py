@@ -10,7 +10,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +19,6 @@ from rainwatchd.errors import ConfigError, RainwatchError
 
 if TYPE_CHECKING:
     from rainwatchd.config.options import Config
-    from rainwatchd.hearing.model_spec import DecisionRule, ModelSpec
-    from rainwatchd.replay.plot import Picture
 
 # The rest is imported where it is used: `--version` must not wait for the network's runtime, a
 # replay needs no broker, and a daemon draws nothing.
@@ -98,10 +95,10 @@ def _run(words: Sequence[str]) -> int:
     if args.list_devices:
         return _list_devices()
     if args.file:
-        return (_archive if args.out else _replay)(args, load_config(), parser)
+        return _replay(args, load_config(), parser)
     for option in (
-        *("json", "scores", "plot", "mqtt", "realtime", "jobs", "out", "shard", "dask"),
-        "utc_offset",
+        *("json", "phases", "scores", "overwrite", "plot", "mqtt", "realtime", "jobs"),
+        *("out", "shard", "dask", "utc_offset"),
     ):
         if getattr(args, option) not in {None, False}:
             name = option.replace("_", "-")
@@ -130,68 +127,14 @@ def _version(model: Path | None) -> int:
 
 
 def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
-    from rainwatchd.hearing.model_file import read_model
-    from rainwatchd.replay.batch import Batch
-    from rainwatchd.replay.folders import find_recordings
-    from rainwatchd.replay.progress import Progress, sizes_of
-    from rainwatchd.replay.replay import Replay, Scored, replay_id
-    from rainwatchd.replay.report import Complaints, JsonLines, ScoreFile, Sink, Table
+    jobs = args.jobs or len(os.sched_getaffinity(0))
+    if args.out:
+        from rainwatchd.replay.archive.command import run as archive
 
-    if args.scores is True or args.shard or args.dask:
-        parser.error("--shard, --dask and --scores without a file go with --out DIR")
-    piped = Path("-") in args.file
-    if piped and len(args.file) > 1:
-        parser.error("--file - goes alone: it hears what comes in from another program")
-    recordings = list(args.file) if piped else find_recordings(args.file)
-    if args.plot is not None and len(recordings) != 1:
-        parser.error(f"--plot draws one recording; --file gives {len(recordings)}")
-    spec = read_model(config.model_path).spec
-    rules = config.rules(spec)
-    complaints = Complaints(sys.stderr)
-    table = JsonLines(sys.stdout) if args.json else Table(sys.stdout, spec.labels)
-    sinks: list[Sink] = [table, complaints]
-    progress = Progress(sys.stderr, sizes_of(recordings))
-    with ExitStack() as stack:
-        stack.callback(progress.finish)
-        if args.scores is not None:
-            out = stack.enter_context(args.scores.open("w", encoding="utf-8", newline=""))
-            sinks.append(ScoreFile(out, spec.labels))
-        picture = _picture(spec, rules, args.plot) if args.plot is not None else None
-        if picture is not None:
-            sinks.append(picture)
-        if args.mqtt:
-            from rainwatchd.replay.publishing import Publisher
+        return 0 if archive(args, config, jobs, parser) else EXIT_FAILURE
+    from rainwatchd.replay.command import run
 
-            publisher = Publisher(config)
-            stack.callback(publisher.close)
-            sinks.append(publisher)
-        batch = Batch(
-            Replay(config, replay_id(config), args.realtime, args.utc_offset),
-            config.model_path,
-            jobs=1 if args.realtime else min(args.jobs or _cores(), len(recordings)),
-            with_windows=args.scores is not None,
-            observer=None if picture is None else picture.observe,
-            watch=progress.follow,
-        )
-        try:
-            for item in batch.hear(recordings):
-                if not isinstance(item, Scored):
-                    progress.clear()
-                for sink in sinks:
-                    sink.take(item)
-                progress.take(item)
-        except KeyboardInterrupt as interrupt:
-            raise KeyboardInterrupt(progress.summary) from interrupt
-        progress.clear()
-        for sink in sinks:
-            sink.finish()
-    return EXIT_FAILURE if complaints.failed else 0
-
-
-def _archive(args: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> int:
-    from rainwatchd.replay.archive.command import run
-
-    return 0 if run(args, config, args.jobs or _cores(), parser) else EXIT_FAILURE
+    return 0 if run(args, config, jobs, parser) else EXIT_FAILURE
 
 
 def _check(config: Config) -> int:
@@ -226,18 +169,6 @@ def _daemon(load: Callable[[], Config], verbose: bool) -> int:
 
     listen(load, verbose=verbose)
     return 0
-
-
-def _picture(spec: ModelSpec, rules: Mapping[str, DecisionRule], path: Path) -> Picture:
-    try:
-        from rainwatchd.replay.plot import Picture
-    except ModuleNotFoundError as error:
-        raise RainwatchError("--plot needs matplotlib: pip install 'rainwatchd[plot]'") from error
-    return Picture(spec, rules, path)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _fail(message: object, status: int) -> int:
@@ -331,6 +262,7 @@ def _parser() -> argparse.ArgumentParser:
         help="recordings, folders of them, or - for a WAV that comes in",
     )
     replay.add_argument("--json", action="store_true", help="one JSON object a line, no table")
+    replay.add_argument("--phases", action="store_true", help="with --json: onset, offset apart")
     replay.add_argument(
         "--scores",
         nargs="?",
@@ -339,7 +271,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="write every window's scores; with --out into its parts",
     )
-    replay.add_argument("--plot", type=Path, metavar="PNG", help="draw one recording")
+    replay.add_argument("--overwrite", action="store_true", help="--scores may replace a file")
+    replay.add_argument(
+        "--plot", type=Path, metavar="PATH", help="draw: one recording a file, more into a folder"
+    )
     replay.add_argument("--mqtt", action="store_true", help="publish, as device DEVICE_ID-replay")
     replay.add_argument("--realtime", action="store_true", help="no faster than it was recorded")
     replay.add_argument(

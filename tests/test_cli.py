@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import struct
@@ -63,7 +64,9 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-c", program, *map(str, arguments)]
 
 
-def test_the_table_shows_detections_and_then_the_highest_scores(run: Run, recording: Path) -> None:
+def test_the_table_shows_detections_then_the_highest_scores_then_sums(
+    run: Run, recording: Path
+) -> None:
     status, out, err = run("--file", recording)
     assert (status, err) == (0, "")
     head, saw, engine, blank, *rest = out.splitlines()
@@ -72,9 +75,10 @@ def test_the_table_shows_detections_and_then_the_highest_scores(run: Run, record
     assert engine.split()[4] == "engine"
     assert saw.endswith(str(recording))
     assert blank == ""
-    assert rest[0] == "highest score"
-    assert rest[1].split() == [*LABELS, "file"]
-    assert rest[2].split() == ["1.00", "1.00", "1.00", "0.00", str(recording)]
+    assert rest[0] == "highest score of each class, and what each file is"
+    assert rest[1].split() == [*LABELS, "as", "a", "whole", "file"]
+    assert rest[2].split() == ["1.00", "1.00", "1.00", "0.00", "background", str(recording)]
+    assert rest[3:] == ["", "1 file, 48.0 s heard: 1 chainsaw, 1 engine"]
 
 
 def test_a_quiet_recording_says_so(run: Run, tmp_path: Path) -> None:
@@ -83,11 +87,42 @@ def test_a_quiet_recording_says_so(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("--file", path)
     assert status == 0
     assert out.startswith("no detections\n")
-    assert out.splitlines()[-1].split()[:4] == ["1.00", "0.00", "0.00", "0.00"]
+    assert out.splitlines()[4].split()[:4] == ["1.00", "0.00", "0.00", "0.00"]
+    assert out.splitlines()[-1] == "1 file, 8.0 s heard: no alerts"
+
+
+def test_a_clip_too_short_for_an_alert_is_judged_as_a_whole(run: Run, tmp_path: Path) -> None:
+    for name, label in (("saw.wav", "chainsaw"), ("quiet.wav", None), ("long.wav", "engine")):
+        length_s = 20.0 if name == "long.wav" else 5.0
+        soundfile.write(tmp_path / name, scene(16000, (label, length_s)), 16000)
+    (tmp_path / "dead.wav").write_bytes(b"no sound")
+    status, out, _ = run("--file", tmp_path)
+    assert status == 1
+    rows = [line.split() for line in out.splitlines()[5:8]]
+    assert [(row[-1].rsplit("/", 1)[1], row[-2]) for row in rows] == [
+        ("long.wav", "engine"),
+        ("quiet.wav", "background*"),
+        ("saw.wav", "chainsaw*"),
+    ]
+    assert out.splitlines()[-2:] == [
+        "* too short for an alert, 2 files: an alert takes at least 6 s: 3 windows of 4 s, 1 s "
+        "apart, above the threshold",
+        "4 files, 30.0 s heard: 1 engine; 1 dead: not heard at all",
+    ]
 
 
 def test_json_is_one_detection_a_line(run: Run, recording: Path) -> None:
     status, out, err = run("--file", recording, "--json")
+    assert (status, err) == (0, "")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [(line["phase"], line["class"]) for line in lines] == [
+        ("offset", "chainsaw"),
+        ("offset", "engine"),
+    ]
+
+
+def test_phases_tells_onset_and_offset_apart(run: Run, recording: Path) -> None:
+    status, out, err = run("--file", recording, "--json", "--phases")
     assert (status, err) == (0, "")
     lines = [json.loads(line) for line in out.splitlines()]
     assert [(line["phase"], line["class"]) for line in lines] == [
@@ -123,6 +158,49 @@ def test_scores_has_every_window(run: Run, recording: Path, tmp_path: Path) -> N
     assert float(rows[-1]["end_s"]) == 48.0
     assert max(float(row["chainsaw"]) for row in rows) > 0.99
     assert all(abs(sum(float(row[label]) for label in LABELS) - 1) < 1e-5 for row in rows)
+
+
+def test_scores_are_not_overwritten_unasked(run: Run, recording: Path, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("a day's work")
+    said = f"rainwatchd: {path}: there is such a file; name another, or add --overwrite\n"
+    assert run("--file", recording, "--scores", path) == (1, "", said)
+    assert path.read_text() == "a day's work"
+    assert run("--file", recording, "--scores", path, "--overwrite")[0] == 0
+    assert path.read_text().startswith("file,start_s")
+
+
+def test_verbose_shows_each_window_of_a_recording(run: Run, recording: Path) -> None:
+    status, _, err = run("--file", recording, "--verbose", "--json", "--jobs", 2)
+    lines = err.splitlines()
+    assert (status, len(lines)) == (0, 45)
+    assert re.fullmatch(
+        rf"{recording}: 0:00:10.0 to 0:00:14.0 +-\d\d\.\d dBFS  background 0.00  chainsaw 1.00  "
+        r"engine 0.00  storm 0.00",
+        lines[10],
+    )
+
+
+def test_a_folder_gives_a_picture_a_recording(run: Run, tmp_path: Path) -> None:
+    folder, out = tmp_path / "sounds", tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(2):
+        soundfile.write(folder / f"{number}.wav", scene(16000, ("chainsaw", 8.0)), 16000)
+    (folder / "bad.wav").write_bytes(b"no sound")
+    status, _, err = run("--file", folder, "--jobs", 2, "--plot", out)
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert sorted(path.name for path in out.iterdir()) == ["0.wav.png", "1.wav.png"]
+
+
+def test_a_picture_that_cannot_be_written_in_the_end_is_named(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / f"{recording.name}.png").mkdir(parents=True)
+    status, shown, err = run("--file", recording, "--plot", out)
+    assert status == 1
+    assert "chainsaw" in shown
+    assert err == f"rainwatchd: {out / recording.name}.png: Is a directory\n"
 
 
 def test_a_finer_step_gives_more_windows(run: Run, recording: Path, tmp_path: Path) -> None:
@@ -164,7 +242,7 @@ def test_a_folder_is_searched_for_recordings_and_nothing_else(run: Run, tmp_path
     (tmp_path / "CONFIG.TXT").write_text("Device ID: 24E144036037D2A8")
     status, out, err = run("--file", tmp_path)
     assert (status, err) == (0, "")
-    order = [line.split()[-1] for line in out.splitlines()[4:]]
+    order = [line.split()[-1] for line in out.splitlines()[4:7]]
     assert order == [str(tmp_path / name) for name in ("a.ogg", "b/c/a.flac", "b/z.WAV")]
 
 
@@ -200,7 +278,9 @@ def test_each_bad_file_is_one_line_and_the_others_are_heard(run: Run, tmp_path: 
     reasons = bad_files(tmp_path)
     good = tmp_path / "good.wav"
     soundfile.write(good, scene(16000, *SCENE), 16000)
-    status, out, err = run("--json", "--jobs", 1, "--file", *(tmp_path / n for n in reasons), good)
+    status, out, err = run(
+        "--json", "--phases", "--jobs", 1, "--file", *(tmp_path / n for n in reasons), good
+    )
     assert status == 1
     lines = err.splitlines()
     assert len(lines) == len(reasons)
@@ -226,7 +306,7 @@ def test_unusual_recordings_are_simply_heard(
     soundfile.write(path, np.tile(sound[:, np.newaxis], channels), rate_hz, subtype=subtype)
     status, out, err = run("--json", "--file", path)
     assert (status, err) == (0, "")
-    assert [json.loads(line)["class"] for line in out.splitlines()[::2]] == ["chainsaw", "engine"]
+    assert [json.loads(line)["class"] for line in out.splitlines()] == ["chainsaw", "engine"]
 
 
 def test_damaged_files_never_bring_a_traceback(run: Run, tmp_path: Path) -> None:
@@ -261,7 +341,6 @@ def test_a_model_may_have_any_name(tiny_model: Path, recording: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--plot", "x.png", "--file", "a.wav", "b.wav"], "--plot draws one recording"),
         (["--file"], "--file"),
         (["--jobs", "0", "--file", "a.wav"], "--jobs"),
         (["--jobs", "many", "--file", "a.wav"], "--jobs"),
@@ -269,6 +348,7 @@ def test_a_model_may_have_any_name(tiny_model: Path, recording: Path, tmp_path: 
         (["--file", "a.wav", "--step_s"], "argument --step_s: expected one argument"),
         (["--mqtt.hots", "b"], "unknown argument '--mqtt.hots'; did you mean --mqtt.host?"),
         (["--json"], "--json goes with --file PATH"),
+        (["--phases"], "--phases goes with --file PATH"),
         (["--scores", "x.csv"], "--scores goes with --file PATH"),
         (["stray"], "unknown argument 'stray'"),
     ],
@@ -461,7 +541,7 @@ def test_an_output_that_cannot_be_written_is_named(
     run: Run, recording: Path, tmp_path: Path
 ) -> None:
     for option in ("--scores", "--plot"):
-        path = tmp_path / "gone" / "out"
+        path = tmp_path / "gone" / "out.png"
         status, _, err = run("--file", recording, option, path)
         assert (status, err) == (1, f"rainwatchd: {path}: No such file or directory\n")
 
@@ -538,7 +618,10 @@ def test_realtime_tells_an_onset_when_it_happens_and_can_be_interrupted(
     # What a shell runs in the background ignores interrupts, these tests perhaps among it.
     heeding = ["env", "--default-signal=INT"]
     process = subprocess.Popen(
-        [*heeding, *command("--model", tiny_model, "--json", "--realtime", "--file", path)],
+        [
+            *heeding,
+            *command("--model", tiny_model, "--json", "--phases", "--realtime", "--file", path),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rainwatchd.decision.events import EndReason, Event, Phase
-from rainwatchd.decision.smoothing import Ema, Mean, steps_in
+from rainwatchd.decision.smoothing import average, steps_in
 from rainwatchd.errors import ModelError
 from rainwatchd.hearing.model_spec import DecisionRule
 from rainwatchd.hearing.window import Window
@@ -77,6 +77,11 @@ class Decision:
         return [event for event in events if event is not None]
 
 
+def least_windows(rule: DecisionRule, step_s: float) -> int:
+    """Return how many windows above the on-threshold an event takes."""
+    return steps_in(min(rule.min_positive_s, rule.within_s), step_s)
+
+
 class _Positive(NamedTuple):
     """A window at or above the on-threshold."""
 
@@ -125,11 +130,11 @@ class _Track:
         self._label = label
         self._index = index
         self._rule = rule
-        self._smooth = (Ema if rule.smoothing == "ema" else Mean)(rule.span_s, rate_hz, step_s)
+        self._smooth = average(rule, rate_hz, step_s)
         self._half_span = round(rule.span_s * rate_hz / 2)
         self._step = round(step_s * rate_hz)
         self._within = (steps_in(rule.within_s, step_s) - 0.5) * step_s * rate_hz
-        self._enough = steps_in(min(rule.min_positive_s, rule.within_s), step_s)
+        self._enough = least_windows(rule, step_s)
         self._release = rule.release_s * rate_hz
         self._refractory = rule.refractory_s * rate_hz
         self._update = math.inf if update is None else update

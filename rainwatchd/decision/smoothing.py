@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Protocol
+
+from rainwatchd.hearing.model_spec import DecisionRule
+
+
+class Average(Protocol):
+    """Takes scores in the order of their windows."""
+
+    def push(self, end: int, score: float) -> float:
+        """Take the score of the window that ended at sample `end`; return the average."""
 
 
 def steps_in(span_s: float, step_s: float) -> int:
@@ -53,3 +63,9 @@ class Ema:
         self._total = self._total * keep + self._weight * score
         self._weights = self._weights * keep + self._weight
         return self._total / self._weights
+
+
+def average(rule: DecisionRule, rate_hz: int, step_s: float) -> Average:
+    """Return the average that `rule` asks for."""
+    kind = Ema if rule.smoothing == "ema" else Mean
+    return kind(rule.span_s, rate_hz, step_s)

@@ -12,7 +12,7 @@ from rainwatchd.audio.formats import printable
 from rainwatchd.errors import AudioError
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.replay.pool import Ended, Pool, Tell, Told
-from rainwatchd.replay.replay import Heard, Item, Observer, Replay, Scored
+from rainwatchd.replay.replay import Heard, Item, Replay, Scored
 
 _MOST_AHEAD = 100_000
 """Items that may wait for those of an earlier recording: 50 MB of windows, or many hours' worth."""
@@ -34,8 +34,6 @@ class Batch:
     jobs: int
     with_windows: bool
     """Whether windows are wanted; they needn't travel between processes otherwise."""
-    observer: Observer | None = None
-    """Sees each window of a single job."""
     watch: Watch = nobody
 
     def hear(self, recordings: Sequence[Path | AudioError]) -> Iterator[Item]:
@@ -48,7 +46,7 @@ class Batch:
             if isinstance(recording, AudioError):
                 yield _unheard(recording)
                 continue
-            for item in self.replay.hear(recording, classifier, self.observer):
+            for item in self.replay.hear(recording, classifier):
                 if isinstance(item, Scored):
                     self.watch(number, item.end_s, item.progress)
                 yield item

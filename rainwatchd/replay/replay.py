@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
+from rainwatchd.audio.files.times import Start
 from rainwatchd.audio.formats import printable
 from rainwatchd.audio.recording import Recording
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.config.options import Config
+from rainwatchd.decision.clip_judgement import ClipJudgement
 from rainwatchd.decision.clock import FixedClock
 from rainwatchd.decision.decision import Decision
 from rainwatchd.decision.events import Announcer, Detection, Event, Identity
@@ -66,12 +69,30 @@ class Heard:
     """UTC of its first sample; None where nothing tells it."""
     assumed_utc: bool = False
     """Whether its time was taken for UTC, though nothing says so."""
+    windows: int = 0
+    """How many were scored; an alert takes some."""
+    judged: str | None = None
+    """What it is as a whole, by the rule for recordings that are too short for an alert."""
 
 
 Item = Found | Scored | Heard
 
-Observer = Callable[[Analysis, Window], None]
-"""Called after each window, while `Analysis.log_mel` is still that window's."""
+
+class Follower(Protocol):
+    """Follows one recording in the process that hears it, such as a picture of it."""
+
+    def observe(self, analysis: Analysis, window: Window) -> None:
+        """See a window, while `Analysis.log_mel` is still that window's."""
+
+    def take(self, item: Item) -> None:
+        """Take the next item."""
+
+    def finish(self) -> None:
+        """Do what is left to do behind the last item; raise `OSError` if that fails."""
+
+
+Follow = Callable[[Path, datetime | None], Follower]
+"""Begins to follow a recording, which begins at that time, if it is known."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +104,9 @@ class Replay:
     realtime: bool = False
     utc_offset: timedelta | None = None
     """Of recordings that tell a time without one; None takes it for UTC."""
+    follow: Follow | None = None
 
-    def hear(
-        self,
-        path: Path,
-        classifier: Classifier,
-        observer: Observer | None = None,
-        name: str | None = None,
-    ) -> Iterator[Item]:
+    def hear(self, path: Path, classifier: Classifier, name: str | None = None) -> Iterator[Item]:
         """Yield every window and what is found in it, as it comes, and in the end one `Heard`.
 
         What is wrong with the recording goes into `Heard.failure`, not into an exception: what
@@ -102,14 +118,23 @@ class Replay:
         source = Recording(path, audio.channel_number, self.realtime, audio.zeros_are_faults)
         try:
             source.open()
-            yield from self._hear(source, file, classifier, observer)
+            start = source.start(self.utc_offset)
+            utc = None if start is None else start.utc
+            follower = None if self.follow is None else self.follow(path, utc)
+            for item in self._hear(source, file, classifier, start, follower):
+                yield item if follower is None else _seen(item, follower)
         except AudioError as error:
             yield Heard(file, 0.0, None, str(error))
         finally:
             source.close()
 
     def _hear(
-        self, source: Recording, file: str, classifier: Classifier, observer: Observer | None
+        self,
+        source: Recording,
+        file: str,
+        classifier: Classifier,
+        start: Start | None,
+        follower: Follower | None,
     ) -> Iterator[Item]:
         spec = classifier.spec
         rate_hz = spec.sample_rate_hz
@@ -122,7 +147,6 @@ class Replay:
             self.config.update_s,
         )
         identity = Identity(self.device_id, self.config.lat, self.config.lon, classifier.name)
-        start = source.start(self.utc_offset)
         clock = FixedClock(None if start is None else start.utc, rate_hz)
         announcer = Announcer(identity, clock, rate_hz, file)
 
@@ -130,6 +154,8 @@ class Replay:
             end_s = None if event.end is None else event.end / rate_hz
             return Found(file, event.start / rate_hz, end_s, announcer.detection(event))
 
+        judgement = ClipJudgement(spec.labels, spec.clip_thresholds)
+        windows = 0
         peaks: tuple[float, ...] | None = None
         failure: str | None = None
         try:
@@ -137,9 +163,11 @@ class Replay:
                 if isinstance(window, Gap):
                     yield from map(found, decision.gap(window.start, window.end))
                     continue
-                if observer is not None:
-                    observer(analysis, window)
+                if follower is not None:
+                    follower.observe(analysis, window)
                 peaks = tuple(map(max, peaks or window.scores, window.scores))
+                judgement.push(window.scores)
+                windows += 1
                 yield Scored(
                     file,
                     window.start / rate_hz,
@@ -160,7 +188,21 @@ class Replay:
             tuple(source.warnings),
             start=None if start is None else start.utc,
             assumed_utc=start is not None and start.assumed,
+            windows=windows,
+            judged=judgement.label,
         )
+
+
+def _seen(item: Item, follower: Follower) -> Item:
+    """Show an item to who follows; what fails at the end becomes the recording's failure."""
+    follower.take(item)
+    if isinstance(item, Heard):
+        try:
+            follower.finish()
+        except OSError as error:
+            failure = f"{error.filename or item.file}: {error.strerror}"
+            return replace(item, failure=item.failure or failure)
+    return item
 
 
 def _windows(source: Recording, analysis: Analysis) -> Iterator[Window | Gap]:

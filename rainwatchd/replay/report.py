@@ -1,14 +1,16 @@
-"""What a replay prints: JSON lines, a table, a CSV of all scores, complaints."""
+"""What a replay prints: JSON lines, a CSV of all scores, windows, complaints."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, TextIO
 
 import msgspec
 
+from rainwatchd.errors import RainwatchError
 from rainwatchd.replay.replay import Found, Heard, Item, Scored
 
 
@@ -23,14 +25,15 @@ class Sink(Protocol):
 
 
 class JsonLines:
-    """One JSON object a line for each phase of a detection."""
+    """One JSON object a line for each detection, or for each of its phases."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, *, phases: bool = False) -> None:
         self._out = out
+        self._phases = phases
 
     def take(self, item: Item) -> None:
         """Print a detection as MQTT would carry it, with its place in the file."""
-        if not isinstance(item, Found):
+        if not isinstance(item, Found) or (item.end_s is None and not self._phases):
             return
         line = msgspec.to_builtins(item.detection) | {
             "start_s": round(item.start_s, 3),
@@ -46,54 +49,24 @@ class JsonLines:
         """Print nothing: every line is a detection."""
 
 
-class Table:
-    """Detections when they have ended, then each file's highest score of every label."""
+class WindowLines:
+    """Level and scores of each window, as ``--verbose`` shows them live."""
 
     def __init__(self, out: TextIO, labels: Sequence[str]) -> None:
         self._out = out
         self._labels = labels
-        self._label_width = max(map(len, labels))
-        self._empty = True
-        self._peaks: list[tuple[tuple[float, ...], str]] = []
 
     def take(self, item: Item) -> None:
-        """Print a row at the end of an event; remember a recording's highest scores."""
-        if isinstance(item, Heard) and item.peaks is not None:
-            self._peaks.append((item.peaks, item.file))
-        elif isinstance(item, Found) and item.end_s is not None:
-            self._row(item, item.end_s)
+        """Print a line for a window."""
+        if isinstance(item, Scored):
+            scores = zip(self._labels, item.scores, strict=True)
+            shown = "  ".join(f"{label} {score:.2f}" for label, score in scores)
+            times = f"{clock(item.start_s)} to {clock(item.end_s)}"
+            line = f"{item.file}: {times}  {item.level_dbfs:6.1f} dBFS  {shown}"
+            print(line, file=self._out, flush=True)
 
     def finish(self) -> None:
-        """Print the highest scores."""
-        if not self._peaks:
-            return
-        self._print("" if not self._empty else "no detections\n")
-        widths = [max(len(label), 5) for label in self._labels]
-        names = "  ".join(
-            f"{name:>{width}}" for name, width in zip(self._labels, widths, strict=True)
-        )
-        self._print(f"highest score\n{names}  file")
-        for peaks, file in self._peaks:
-            cells = (f"{peak:>{width}.2f}" for peak, width in zip(peaks, widths, strict=True))
-            self._print(f"{'  '.join(cells)}  {file}")
-
-    def _row(self, found: Found, end_s: float) -> None:
-        if self._empty:
-            self._empty = False
-            label = "class".ljust(self._label_width)
-            spans = f"{'start':>10}  {'end':>10}  {'length':>8}"
-            self._print(f"{spans}  {label}  score  level  {'UTC':20}  file")
-        detection = found.detection
-        # Whole seconds: the estimate is no finer.
-        utc = "-" if detection.start is None else f"{detection.start[:19]}Z"
-        self._print(
-            f"{clock(found.start_s):>10}  {clock(end_s):>10}  {end_s - found.start_s:>6.1f} s  "
-            f"{detection.label:{self._label_width}}  {detection.peak_score:>5.2f}  "
-            f"{detection.level_dbfs:>5.0f}  {utc:20}  {found.file}"
-        )
-
-    def _print(self, line: str) -> None:
-        print(line, file=self._out, flush=True)
+        """Print nothing more."""
 
 
 class ScoreFile:
@@ -112,6 +85,13 @@ class ScoreFile:
 
     def finish(self) -> None:
         """Leave the file as it is."""
+
+
+def new_file(path: Path, *, overwrite: bool) -> TextIO:
+    """Open a file to write; raise `RainwatchError` where there is one already."""
+    if path.is_file() and not overwrite:
+        raise RainwatchError(f"{path}: there is such a file; name another, or add --overwrite")
+    return path.open("w", encoding="utf-8", newline="")
 
 
 class Complaints:

@@ -29,7 +29,15 @@ def test_a_replay_publishes_what_it_prints(
     broker.start()
     try:
         with Subscriber(broker.port) as subscriber:
-            arguments = ["--model", str(tiny_model), "--json", "--mqtt", "--device_id", "ridge-3"]
+            arguments = [
+                "--model",
+                str(tiny_model),
+                "--json",
+                "--phases",
+                "--mqtt",
+                "--device_id",
+                "ridge-3",
+            ]
             address = ["--mqtt.host", "127.0.0.1", "--mqtt.port", str(broker.port)]
             assert main([*arguments, *address, "--file", str(recording)]) == 0
             printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

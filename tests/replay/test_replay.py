@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -141,18 +141,43 @@ def test_an_unreadable_file_is_one_failure(tmp_path: Path, classifier: Classifie
     ]
 
 
-def test_an_observer_sees_each_window_with_its_frames(
+class Follower:
+    """Notes what it is shown."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.windows: list[bool] = []
+        self.items: list[Item] = []
+        self.finished = False
+
+    def observe(self, analysis: Analysis, window: Window) -> None:
+        self.windows.append(self.classifier.scores(analysis.log_mel) == window.scores)
+
+    def take(self, item: Item) -> None:
+        self.items.append(item)
+
+    def finish(self) -> None:
+        self.finished = True
+        raise OSError(28, "No space left on device", "x.png")
+
+
+def test_a_follower_sees_each_window_with_its_frames(
     tmp_path: Path, classifier: Classifier
 ) -> None:
-    path = tmp_path / "x.wav"
+    path = tmp_path / "20240512_060000.wav"
     soundfile.write(path, scene(16000, ("engine", 8.0)), 16000)
-    seen = []
+    follower, begun = Follower(classifier), []
 
-    def observe(analysis: Analysis, window: Window) -> None:
-        seen.append(classifier.scores(analysis.log_mel) == window.scores)
+    def follow(recording: Path, start: datetime | None) -> Follower:
+        begun.append((recording, start))
+        return follower
 
-    list(Replay(Config(), "x").hear(path, classifier, observe))
-    assert seen == [True] * 5
+    *items, last = Replay(Config(), "x", follow=follow).hear(path, classifier)
+    assert begun == [(path, datetime(2024, 5, 12, 6, 0, 0, tzinfo=UTC))]
+    assert follower.windows == [True] * 5
+    assert follower.items[:-1] == items
+    assert isinstance(last, Heard)
+    assert (follower.finished, last.failure) == (True, "x.png: No space left on device")
 
 
 def test_the_time_in_the_name_is_the_time_of_the_detection(
