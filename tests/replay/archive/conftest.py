@@ -21,7 +21,7 @@ Hear = Callable[..., tuple[int, str]]
 NIGHT = {
     "a/ridge_20240512_200000.wav": (("chainsaw", 9.0), (None, 12.0)),
     "a/ridge_20240513_060000.wav": ((None, 8.0), ("engine", 9.0), (None, 10.0)),
-    "b/20240512_210000.flac": (("storm", 10.0), (None, 9.0)),
+    "b/20240512_210000.flac": (("engine", 10.0), (None, 9.0)),
     "b/unknown.wav": (("chainsaw", 10.0),),
 }
 

@@ -83,7 +83,7 @@ def test_a_server_that_fails_costs_a_try_and_no_part(
     (record,) = read_archive(tmp_path / "out").records
     assert record.path == f"{server}/b/20240512_210000.flac"
     assert record.start is not None
-    assert [sound.label for sound in record.sounds] == ["storm"]
+    assert [sound.label for sound in record.sounds] == ["engine"]
 
 
 def test_a_copy_is_gone_when_it_was_heard(tmp_path: Path) -> None:
