@@ -48,6 +48,14 @@ Handler = Callable[[str, bytes], None]
 """Given topic and payload of a message. With QoS 1 the broker is told on return that it is kept."""
 
 
+class Sent(NamedTuple):
+    """A message beside the outbox's whose acknowledgement is awaited."""
+
+    topic: str
+    payload: bytes
+    retain: bool = True
+
+
 class Acknowledgement(NamedTuple):
     """The broker's answer to a publish with QoS 1."""
 

@@ -9,14 +9,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 
 from rainwatchd.alerts.delivery import Delivery
 from rainwatchd.alerts.ledger import Key
 from rainwatchd.alerts.mqtt import MqttError, MqttOptions
 from rainwatchd.alerts.outbox import Outbox
 from rainwatchd.alerts.reconnection import Reconnection
-from rainwatchd.alerts.session import Handler, Session
+from rainwatchd.alerts.session import Handler, Sent, Session
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.errors import Report
 
@@ -29,14 +28,6 @@ FAREWELL_S = 2.0
 """Kept of the time to stop, for the last status."""
 
 _MAX_OFFERS = 16  # topics that wait for a connection
-
-
-class _Sent(NamedTuple):
-    """A message beside the outbox's whose acknowledgement is awaited."""
-
-    topic: str
-    payload: bytes
-    retain: bool = True
 
 
 class Uplink:
@@ -66,7 +57,7 @@ class Uplink:
         self._once_kept: dict[str, Callable[[], None]] = {}
         self._unsent: set[str] = set()
         self._offers: OrderedDict[str, tuple[bytes, bool, int]] = OrderedDict()
-        self._awaited: dict[int, Key | _Sent] = {}
+        self._awaited: dict[int, Key | Sent] = {}
         self._refused: dict[str, str] = {}
         self._denied: dict[str, str] = {}
         self._handlers: dict[str, tuple[Handler, int]] = {}
@@ -205,7 +196,7 @@ class Uplink:
         with self._lock:
             topics = sorted(self._unsent)[:room]
             self._unsent.difference_update(topics)
-            state = [_Sent(topic, self._state[topic]) for topic in topics]
+            state = [Sent(topic, self._state[topic]) for topic in topics]
             offers, self._offers = self._offers, OrderedDict()
         for retained in state:
             message_id = session.publish(retained.topic, retained.payload, qos=1, retain=True)
@@ -219,14 +210,14 @@ class Uplink:
                 log.warning("%s: %d bytes are more than the broker takes", topic, len(payload))
                 continue
             message_id = session.publish(topic, payload, qos=qos, retain=retain)
-            self._awaited |= {message_id: _Sent(topic, payload, retain)} if qos else {}
+            self._awaited |= {message_id: Sent(topic, payload, retain)} if qos else {}
 
     def _take_answers(self, session: Session) -> None:
         for message_id, refusal in session.acknowledged:
             awaited = self._awaited.pop(message_id, None)
             if awaited is None:
                 continue
-            if isinstance(awaited, _Sent):
+            if isinstance(awaited, Sent):
                 topic = awaited.topic
                 with self._lock:
                     once_kept = self._once_kept.pop(topic, lambda: None)
@@ -235,7 +226,7 @@ class Uplink:
                 topic = self._topics.detection
                 settle = self._delivery.refused if refusal else self._delivery.delivered
                 settle(awaited)
-            if refusal and isinstance(awaited, _Sent) and not awaited.payload:
+            if refusal and isinstance(awaited, Sent) and not awaited.payload:
                 # The name of a device that was renamed: its own access may have ended with it.
                 log.warning("mqtt: %s is not cleared: %s; clear it by hand", topic, refusal)
             elif refusal:
@@ -267,7 +258,7 @@ class Uplink:
 
     def _take_leave(self, session: Session) -> None:
         """Say the last words and wait until the broker has them."""
-        last = _Sent(self._topics.status, self._last_words)
+        last = Sent(self._topics.status, self._last_words)
         message_id = session.publish(last.topic, last.payload, qos=1, retain=True)
         self._awaited[message_id] = last
         while message_id in self._awaited and time.monotonic() < self._stop_by_s:
@@ -284,7 +275,7 @@ class Uplink:
     def _take_back(self) -> None:
         with self._lock:
             for sent in self._awaited.values():
-                if isinstance(sent, _Sent) and sent.topic not in self._state:
+                if isinstance(sent, Sent) and sent.topic not in self._state:
                     self._offers.setdefault(sent.topic, (sent.payload, sent.retain, 1))
         self._awaited.clear()
 

@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 
 from training.commands.options import add_data, add_licence, add_weights, imagenet_weights
-from training.commands.train import SEED, divide, real_windows
+from training.commands.train import real_windows
 from training.dataset import check_present, digest, read
+from training.dataset.division import SEED, divide
 from training.network.train import (
     EXAMPLE_S,
     FRONT_ENDS,

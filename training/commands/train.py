@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,8 @@ import numpy as np
 from rainwatchd.hearing.log_mel import MelSpec
 from rainwatchd.hearing.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
 from training.commands.options import add_data, add_licence, add_weights, imagenet_weights
-from training.dataset import (
-    LICENCES,
-    Clip,
-    DataError,
-    check_present,
-    digest,
-    folds,
-    publishable,
-    read,
-    screened,
-    split_by_recording,
-)
+from training.dataset import LICENCES, Clip, DataError, check_present, digest, read
+from training.dataset.division import SEED, divide
 from training.evaluation.scoring import HeldOut
 from training.network.export import describe, export_onnx, quantise, run
 from training.network.model import GAIN_CONTROLS
@@ -43,30 +33,15 @@ from training.network.train import (
 from training.soundscape.examples import Examples, make_examples
 from training.soundscape.mixer import LABELS, Recipe
 
-_OWN_SHARE = 0.15
 _VALIDATION_EXAMPLES = 1000
 _CALIBRATION_WINDOWS = 512
 _SHORTEST_S = 1.0
 """MobileNetV2 halves time and bands five times, and wants something left."""
-SEED = 1
-
 _TIMES = (
     "On two cores mixing takes half a minute for a thousand windows and training 7 ms for a "
     "window and pass: half an hour for 16,000 windows in 8 passes. A run that was interrupted "
     "goes on where it was."
 )
-
-
-@dataclass(frozen=True)
-class Division:
-    """What a run may hear, and what it must not."""
-
-    usable: Sequence[Clip]
-    """Everything that the licence allows; what is mixed."""
-    training: Sequence[Clip]
-    validation: Sequence[Clip]
-    """What loss and accuracy are measured on."""
-    held_out: Sequence[Clip]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -252,31 +227,6 @@ def real_windows(
         ready=1.0,
     )
     return make_examples(folder, clips, mel, frames, real, count=count, seed=seed)
-
-
-def divide(clips: Sequence[Clip], licence: str, fold: int | None, count: int) -> Division:
-    """Divide what may train a model under `licence`; held-out recordings are never used.
-
-    They are drawn from all that may train any model, whatever the licence asked for, so that
-    models under both licences are measured on the same recordings. Without a fold nothing is held
-    out and validation repeats a part of the training clips: it then shows that the run is sound,
-    not how good it is.
-    """
-    all_uses = publishable(clips, "non-commercial")
-    usable = screened(publishable(all_uses, licence))
-    if not usable:
-        allowed = ", ".join(LICENCES[licence][1])
-        raise DataError(
-            f"no recording may train a model under --licence {licence}: their use must be "
-            f"{allowed}, or the licence another"
-        )
-    if fold is None:
-        shares = {"training": 1.0 - _OWN_SHARE, "validation": _OWN_SHARE}
-        return Division(usable, usable, split_by_recording(usable, shares, SEED)["validation"], [])
-    if not 1 <= fold <= count:
-        raise DataError(f"--fold is {fold}; allowed: 1 to {count} (--parts)")
-    rest, held_out = folds(all_uses, count, SEED)[fold - 1]
-    return Division(usable, screened(publishable(rest, licence)), held_out, held_out)
 
 
 def _start(before: Path | None, weights: Path | None, windows_s: Sequence[float]) -> Start:

@@ -19,8 +19,8 @@ from rainwatchd.hearing.model_file import read_model
 from tests.training.test_smoke import RECORDINGS, ROOT, _random_weights
 from training.__main__ import main
 from training.commands.options import imagenet_weights
-from training.commands.train import divide
 from training.dataset import LABELS, Clip, DataError, read
+from training.dataset.division import divide
 from training.soundscape.examples import make_examples
 from training.soundscape.mixer import Recipe
 
