@@ -215,4 +215,4 @@ clips:
   publish: true
 """
     lines = [mistake.split(": ", 1)[0] for mistake in mistakes(tmp_path, text)]
-    assert lines == [f"x.yaml:{number}" for number in (1, 2, 4, 5, 6, 6, 9, 10, 12, 15)]
+    assert lines == [f"x.yaml:{number}" for number in (1, 2, 4, 5, 6, 6, 9, 10, 11, 12, 15)]
