@@ -1,4 +1,7 @@
-"""Where sound comes from: microphones and recordings, made alike at the ring buffer."""
+"""Where sound comes from: microphones and recordings, made alike at the ring buffer.
+
+Devices and files come in; chunks of mono samples and the gaps between them go out.
+"""
 
 from __future__ import annotations
 

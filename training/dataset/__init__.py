@@ -1,4 +1,7 @@
-"""Labelled recordings: where they come from, which may be used, and how they are divided."""
+"""Labelled recordings: where they come from, which may be used, and how they are divided.
+
+A manifest or folders come in; clips with label, licence and recording go out.
+"""
 
 from training.dataset.clip import (
     LABELS,
