@@ -39,6 +39,7 @@ class Progress:
         self._sizes = sizes
         self._size = sum(sizes)
         self._running: dict[int, tuple[float, float]] = {}
+        self._over: set[int] = set()
         self._ended = 0
         self._ended_size = 0
         self._failed = 0
@@ -70,12 +71,15 @@ class Progress:
 
     def follow(self, number: int, heard_s: float, part: float) -> None:
         """Take note of how far the recording of that number is."""
-        self._running[number] = (heard_s, part)
-        self._draw()
+        # A worker's last word of a recording may come behind its result.
+        if number not in self._over:
+            self._running[number] = (heard_s, part)
+            self._draw()
 
     def end(self, number: int, heard_s: float, *, failed: bool = False) -> None:
         """Take note of the end of the recording of that number."""
         self._running.pop(number, None)
+        self._over.add(number)
         self._heard_s += heard_s
         self._ended_size += self._sizes[number]
         self._ended += 1

@@ -79,3 +79,13 @@ def test_an_archive_says_a_line_a_minute_where_there_is_no_terminal(
     assert out.getvalue().startswith("1/4 files, 0:01:00.0 heard, ")
     assert "1 failed" in out.getvalue()
     assert out.getvalue().endswith(" left\n")
+
+
+def test_the_last_word_of_a_recording_is_not_counted_behind_its_end(
+    recordings: list[Path | AudioError],
+) -> None:
+    progress = Progress(io.StringIO(), sizes_of(recordings))
+    progress.follow(0, 59.0, 0.9)
+    progress.end(0, 60.0)
+    progress.follow(0, 60.0, 1.0)
+    assert progress.summary.endswith("0:01:00.0 of sound in all")
