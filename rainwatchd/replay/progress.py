@@ -85,6 +85,9 @@ class Progress:
         self._ended += 1
         self._failed += failed
         self._draw()
+        if self._bar is not None:
+            # Also where all is heard before the first interval is over.
+            self._bar.refresh()
 
     def take(self, item: Item) -> None:
         """Take note of the end of a recording, where they end in their order."""

@@ -110,7 +110,7 @@ def test_a_recording_played_into_the_microphone_gives_what_its_replay_gives(
 ) -> None:
     soundfile.write(tmp_path / "scene.wav", scene(), RATE_HZ, "PCM_16")
     wav, model = str(tmp_path / "scene.wav"), str(tmp_path / "model.onnx")
-    assert main(["--model", model, "--json", "--file", wav]) == 0
+    assert main(["--model", model, "--json", "--phases", "--file", wav]) == 0
     replayed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [found["phase"] for found in replayed] == ["onset", "offset"]
 
@@ -159,7 +159,7 @@ def test_a_real_chainsaw_is_heard_live_as_in_its_replay(
     samples = np.concatenate((bed[: 8 * RATE_HZ], np.tile(saw, 3), bed))
     wav = tmp_path / "saw.wav"
     soundfile.write(wav, samples, RATE_HZ, "PCM_16")
-    assert main(["--model", str(PACKAGED), "--json", "--file", str(wav)]) == 0
+    assert main(["--model", str(PACKAGED), "--json", "--phases", "--file", str(wav)]) == 0
     replayed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert replayed[0]["class"] == "chainsaw"
 

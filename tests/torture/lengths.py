@@ -56,7 +56,8 @@ def torment(folder: Path) -> Iterator[Callable[[random.Random], None]]:
             made[path] = f"{name}: {told}", held_s, whole
         scores = folder / "scores.csv"
         program = "import sys; from rainwatchd.cli import main; sys.exit(main())"
-        arguments = ["--json", "--jobs", "1", "--model", model, "--scores", scores, "--file", *made]
+        options = ["--json", "--jobs", "1", "--model", model, "--scores", scores, "--overwrite"]
+        arguments = [*options, "--file", *made]
         done = subprocess.run(
             [sys.executable, "-c", program, *map(str, arguments)],
             check=False,
