@@ -96,7 +96,11 @@ def tls_context(options: MqttOptions) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=options.tls_ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise MqttError(f"mqtt.tls_ca_file {options.tls_ca_file}: {error}") from error
+        reason = error.strerror or error
+        raise MqttError(
+            f"mqtt.tls_ca_file {options.tls_ca_file}: {reason}; it should hold the certificate "
+            "(PEM) of the authority that signed the broker's"
+        ) from error
     if options.tls_cert_file:
         try:
             context.load_cert_chain(options.tls_cert_file, options.tls_key_file)

@@ -263,6 +263,16 @@ def test_password_as_a_systemd_credential(tmp_path: Path, monkeypatch: pytest.Mo
         canopy.await_empty()
 
 
+def test_a_missing_certificate_of_the_authority_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "ca.pem"
+    with device(tmp_path, port=1, tls=True, tls_ca_file=str(missing)) as canopy:
+        said = canopy.await_trouble("tls_ca_file")
+    assert said.endswith(
+        f"mqtt.tls_ca_file {missing}: No such file or directory; it should hold the certificate "
+        "(PEM) of the authority that signed the broker's"
+    )
+
+
 def test_a_missing_password_file_is_named(tmp_path: Path, broker: Broker) -> None:
     missing = tmp_path / "nowhere"
     with device(tmp_path, port=broker.port, user="ranger", password_file=str(missing)) as canopy:
