@@ -1,4 +1,4 @@
-"""What an archive is exported to, read by readers that aren't ours."""
+"""What an archive is exported to, read back by pandas, pyarrow and the formats' own rules."""
 
 from __future__ import annotations
 
