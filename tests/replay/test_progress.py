@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -34,6 +34,16 @@ def terminal() -> Iterator[tuple[TextIO, int]]:
         os.close(master)
 
 
+def read_all(master: int) -> str:
+    """Read what a terminal was told; it gives it out in pieces."""
+    os.set_blocking(master, False)
+    pieces = []
+    with suppress(BlockingIOError):
+        while piece := os.read(master, 1 << 16):
+            pieces.append(piece)
+    return b"".join(pieces).decode()
+
+
 def test_the_bar_grows_with_what_all_workers_hear(
     recordings: list[Path | AudioError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,7 +54,7 @@ def test_the_bar_grows_with_what_all_workers_hear(
         progress.follow(2, 90.0, 0.5)
         progress.take(Heard("", 0.0, None, "nothing here"))
         progress.finish()
-        shown = os.read(master, 1 << 16).decode()
+        shown = read_all(master)
     assert " 25 % |██████" in shown
     assert "1/4 files, 0:01:00.0 heard, " in shown
     assert progress.summary == ("2 of 4 recordings heard to their end, 0:02:30.0 of sound in all")
