@@ -22,8 +22,7 @@ from training.soundscape.mixer import Recipe
 from training.soundscape.remix import Remix
 
 WINDOWS = 4000
-"""Some 5 MB of a model with two heads, half of that with one; `training/README.md` says what fewer
-bring."""
+"""Some 5 MB of a model with two heads, half of that with one."""
 
 _SEED = 23
 
