@@ -19,7 +19,7 @@ from rainwatchd.clips.options import ClipOptions
 from rainwatchd.config.inspection import Inspection, Mistake, fits, is_section, nearest
 from rainwatchd.config.lines import Document, dotted, shortened
 from rainwatchd.config.lines import Path as KeyPath
-from rainwatchd.config.reading import parse
+from rainwatchd.config.reading import read
 from rainwatchd.decision.events import DeviceId
 from rainwatchd.errors import ConfigError, ModelError
 from rainwatchd.hearing.model_file import model_path, read_model
@@ -95,17 +95,7 @@ def load(path: Path | None, settings: Mapping[str, str] | None = None) -> Config
     Raises:
         ConfigError: Names file, line, key, value and what is allowed.
     """
-    document = Document("the defaults")
-    if path is not None or DEFAULT_PATH.exists():
-        path = path or DEFAULT_PATH
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}; name the file by --config") from error
-        document = parse(content, str(path))
-    for key, text in (settings or {}).items():
-        document.put(key.split("."), _scalar(key, text), f"--{key}", text)
-    return _decode(document)
+    return _decode(read(path, DEFAULT_PATH, settings, _scalar))
 
 
 def keys() -> dict[str, msgspec.structs.FieldInfo]:

@@ -6,7 +6,8 @@ PyYAML's nodes know their lines; its values don't. So the tree of nodes is read 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
@@ -19,6 +20,29 @@ _BLOCK = ("|", ">")
 """Styles of a value that is meant to go over several lines."""
 
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read(
+    path: FilePath | None,
+    default: FilePath,
+    settings: Mapping[str, str] | None,
+    scalar: Callable[[str, str], Any],
+) -> Document:
+    """Read the file at `path`, else at `default` where it exists, and put `settings` over it.
+
+    `scalar` makes a value of a key and its text. Raises `ConfigError` naming the file and why.
+    """
+    document = Document("the defaults")
+    if path is not None or default.exists():
+        path = path or default
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}; name the file by --config") from error
+        document = parse(content, str(path))
+    for key, text in (settings or {}).items():
+        document.put(key.split("."), scalar(key, text), f"--{key}", text)
+    return document
 
 
 def parse(content: str | bytes, source: str) -> Document:

@@ -6,11 +6,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from rainwatchd.config.trials import Finding, tried
 from rainwatchd.errors import RainwatchError
 from rainwatchd.post.messages import SUBSCRIPTION
 from rainwatchd.post.options import PostConfig
@@ -22,35 +22,16 @@ CREDENTIAL = Path("/etc/credstore/rainwatch-post-mqtt-password")
 """The unit's ``LoadCredential=``; readable by root."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one trial showed."""
-
-    part: str
-    passed: bool
-    said: str
-    """The fact, and after a failure how to mend it."""
-
-    def __str__(self) -> str:
-        """Write the line that is printed."""
-        return f"{'ok  ' if self.passed else 'FAIL'}  {self.part:<8}  {self.said}"
-
-
 def check(config: PostConfig) -> Iterator[Finding]:
     """Try part after part; none keeps the others from being tried."""
-    trials: tuple[tuple[str, Callable[[PostConfig], str]], ...] = (
-        ("disk", _disk),
-        ("users", _users),
-        ("page", _page),
-        ("map", _map),
-        ("broker", _broker),
-    )
-    yield Finding("config", True, f"post {config.identity}")
-    for part, trial in trials:
-        try:
-            yield Finding(part, True, trial(config))
-        except RainwatchError as error:
-            yield Finding(part, False, str(error))
+    trials: dict[str, Callable[[PostConfig], str]] = {
+        "disk": _disk,
+        "users": _users,
+        "page": _page,
+        "map": _map,
+        "broker": _broker,
+    }
+    return tried(config, f"post {config.identity}", trials, 8)
 
 
 def _disk(config: PostConfig) -> str:

@@ -14,7 +14,7 @@ from rainwatchd.alerts.credentials import is_loopback
 from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.config.inspection import Inspection, fits, is_section
 from rainwatchd.config.lines import Document
-from rainwatchd.config.reading import parse
+from rainwatchd.config.reading import read
 from rainwatchd.decision.events import DeviceId
 from rainwatchd.errors import ConfigError
 
@@ -148,17 +148,7 @@ def load(path: Path | None, settings: Mapping[str, str] | None = None) -> PostCo
     Raises:
         ConfigError: Names file, line, key, value and what is allowed.
     """
-    document = Document("the defaults")
-    if path is not None or DEFAULT_PATH.exists():
-        path = path or DEFAULT_PATH
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}; name the file by --config") from error
-        document = parse(content, str(path))
-    for key, text in (settings or {}).items():
-        document.put(key.split("."), _scalar(key, text), f"--{key}", text)
-    return _decode(document)
+    return _decode(read(path, DEFAULT_PATH, settings, _scalar))
 
 
 def _decode(document: Document) -> PostConfig:

@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ from rainwatchd.audio.devices import choose, some_devices
 from rainwatchd.audio.microphone import Microphone
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.config.options import Config
+from rainwatchd.config.trials import Finding, tried
 from rainwatchd.decision.clock import kernel_synced
 from rainwatchd.errors import AudioError, RainwatchError
 from rainwatchd.hearing.analysis import Analysis, level_dbfs
@@ -38,35 +38,16 @@ _ABSURD_YEAR = 2025
 """A clock that shows an earlier one was never set: the program is younger."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one trial showed."""
-
-    part: str
-    passed: bool
-    said: str
-    """The fact, and after a failure how to mend it."""
-
-    def __str__(self) -> str:
-        """Write the line that is printed."""
-        return f"{'ok  ' if self.passed else 'FAIL'}  {self.part:<10}  {self.said}"
-
-
 def check(config: Config) -> Iterator[Finding]:
     """Try part after part; none keeps the others from being tried."""
-    trials: tuple[tuple[str, Callable[[Config], str]], ...] = (
-        ("model", _model),
-        ("microphone", _microphone),
-        ("broker", _broker),
-        ("disk", _disk),
-        ("clock", _clock),
-    )
-    yield Finding("config", True, f"device {config.identity}")
-    for part, trial in trials:
-        try:
-            yield Finding(part, True, trial(config))
-        except RainwatchError as error:
-            yield Finding(part, False, str(error))
+    trials: dict[str, Callable[[Config], str]] = {
+        "model": _model,
+        "microphone": _microphone,
+        "broker": _broker,
+        "disk": _disk,
+        "clock": _clock,
+    }
+    return tried(config, f"device {config.identity}", trials, 10)
 
 
 def _model(config: Config) -> str:
