@@ -1,5 +1,7 @@
 """One session with an MQTT broker; the only module of the device that knows paho.
 
+`sign_in` and `exchange` serve the post's session as well.
+
 MQTT version 5, because only that tells when a broker refuses a publish: under 3.1.1 a message
 that an access list denies is reported as delivered.
 """
@@ -19,7 +21,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from rainwatchd.alerts.credentials import changed_password, no_password, read_credentials
+from rainwatchd.alerts.credentials import (
+    Credentials,
+    changed_password,
+    no_password,
+    read_credentials,
+)
 from rainwatchd.alerts.mqtt import (
     CONNECT_TIMEOUT_S,
     PLAINTEXT,
@@ -126,17 +133,12 @@ class Session:
         if kept:
             wishes.SessionExpiryInterval = KEPT_FOR_S
         try:
-            credentials = read_credentials(options.user, options.password_file)
-            if credentials.password is not None and options.exposes_password:
-                raise MqttError(PLAINTEXT.format(host=options.host))
-            self._client.username_pw_set(credentials.user, credentials.password)
+            credentials = sign_in(self._client, options)
             if credentials.user and credentials.password is None:
                 # Some brokers take a user alone; only a refusal shows that this one doesn't.
                 self._hint = no_password(credentials.user)
             elif changed := changed_password(options.password_file):
                 self._hint = f"{self._hint}; {changed}"
-            if options.tls:
-                self._client.tls_set_context(tls_context(options))
             self._deadline_s = time.monotonic() + 2 * CONNECT_TIMEOUT_S
             self._client.connect_async(
                 *options.address,
@@ -156,31 +158,11 @@ class Session:
 
         Raises `MqttError` once the session is over.
         """
-        connection = self._client.socket()
-        if connection is not None:
-            poller = select.poll()
-            writes = select.POLLOUT if self._client.want_write() else 0
-            poller.register(connection.fileno(), select.POLLIN | writes)
-            poller.register(wake_fd, select.POLLIN)
-            # Bytes that TLS has decrypted already never show up in poll().
-            decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-            ready = dict(poller.poll(0 if decrypted else timeout_s * 1000))
-            self._exchange(ready.get(connection.fileno(), 0), decrypted)
+        exchange(self._client, self._where, wake_fd, timeout_s)
         if self._client.socket() is None:
             raise MqttError(f"{self._where}: {self._ended or 'connection lost'}")
         if not self.connected and time.monotonic() > self._deadline_s:
             raise MqttError(f"{self._where}: accepts connections but does not answer")
-
-    def _exchange(self, flags: int, decrypted: bool) -> None:
-        try:
-            if decrypted or flags & ~select.POLLOUT:
-                self._client.loop_read()
-            if flags & select.POLLOUT:
-                self._client.loop_write()
-            self._client.loop_misc()
-        except Exception as error:
-            # What paho raises on bytes that are not MQTT is whatever its parser stumbled over.
-            raise MqttError(f"{self._where}: does not speak MQTT ({error!r})") from error
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
         """Send a message; return the id under which a QoS 1 message will be acknowledged."""
@@ -238,3 +220,48 @@ class Session:
                 f"hung up before it answered; if this lasts, it may want {hint}, or not know MQTT 5"
             )
         self.connected = False
+
+
+def sign_in(client: Client, options: MqttOptions) -> Credentials:
+    """Give the client user, password and certificates; return the first two.
+
+    Raises `MqttError` where the password would travel in the clear, `ConfigError` where it or a
+    certificate can't be read.
+    """
+    credentials = read_credentials(options.user, options.password_file)
+    if credentials.password is not None and options.exposes_password:
+        raise MqttError(PLAINTEXT.format(host=options.host))
+    client.username_pw_set(credentials.user, credentials.password)
+    if options.tls:
+        client.tls_set_context(tls_context(options))
+    return credentials
+
+
+def exchange(client: Client, where: str, wake_fd: int | None, timeout_s: float) -> bool:
+    """Exchange what is due with the broker at `where`; return whether anything was to be read.
+
+    Waits for it, for `wake_fd`, or for the timeout. Raises `MqttError` where no MQTT is spoken.
+    """
+    connection = client.socket()
+    if connection is None:
+        return False
+    poller = select.poll()
+    writes = select.POLLOUT if client.want_write() else 0
+    poller.register(connection.fileno(), select.POLLIN | writes)
+    if wake_fd is not None:
+        poller.register(wake_fd, select.POLLIN)
+    # Bytes that TLS has decrypted already never show up in poll().
+    decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+    ready = dict(poller.poll(0 if decrypted else timeout_s * 1000))
+    flags = ready.get(connection.fileno(), 0)
+    readable = decrypted or bool(flags & ~select.POLLOUT)
+    try:
+        if readable:
+            client.loop_read()
+        if flags & select.POLLOUT:
+            client.loop_write()
+        client.loop_misc()
+    except Exception as error:
+        # What paho raises on bytes that are not MQTT is whatever its parser stumbled over.
+        raise MqttError(f"{where}: does not speak MQTT ({error!r})") from error
+    return readable

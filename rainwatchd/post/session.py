@@ -5,8 +5,6 @@ Where the device's session only publishes, this one receives, and says itself wh
 
 from __future__ import annotations
 
-import select
-import ssl
 import time
 from typing import Any
 
@@ -17,8 +15,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from rainwatchd.alerts.credentials import read_credentials
-from rainwatchd.alerts.mqtt import CONNECT_TIMEOUT_S, MqttError, MqttOptions, explained, tls_context
+from rainwatchd.alerts.mqtt import CONNECT_TIMEOUT_S, MqttError, MqttOptions, explained
+from rainwatchd.alerts.session import exchange, sign_in
 from rainwatchd.errors import ConfigError
 
 SESSION_S = 60 * 24 * 3600
@@ -71,15 +69,7 @@ class PostSession:
         wishes.ReceiveMaximum = MAX_UNACKNOWLEDGED
         wishes.MaximumPacketSize = MAX_PACKET_BYTES
         try:
-            credentials = read_credentials(options.user, options.password_file)
-            if credentials.password is not None and options.exposes_password:
-                raise MqttError(
-                    f"a password would travel to {options.host} as plain text: set mqtt.tls,"
-                    " or mqtt.allow_plaintext_password if the network is your own"
-                )
-            self._client.username_pw_set(credentials.user, credentials.password)
-            if options.tls:
-                self._client.tls_set_context(tls_context(options))
+            sign_in(self._client, options)
             self._client.connect_async(
                 *options.address,
                 keepalive=options.keepalive_s,
@@ -126,28 +116,7 @@ class PostSession:
 
     def _exchange(self, wake_fd: int | None, timeout_s: float) -> bool:
         """Exchange what is due with the broker; return whether anything was to be read."""
-        connection = self._client.socket()
-        readable = False
-        if connection is not None:
-            poller = select.poll()
-            writes = select.POLLOUT if self._client.want_write() else 0
-            poller.register(connection.fileno(), select.POLLIN | writes)
-            if wake_fd is not None:
-                poller.register(wake_fd, select.POLLIN)
-            # Bytes that TLS has decrypted already never show up in poll().
-            decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-            ready = dict(poller.poll(0 if decrypted else timeout_s * 1000))
-            flags = ready.get(connection.fileno(), 0)
-            readable = decrypted or bool(flags & ~select.POLLOUT)
-            try:
-                if readable:
-                    self._client.loop_read()
-                if flags & select.POLLOUT:
-                    self._client.loop_write()
-                self._client.loop_misc()
-            except Exception as error:
-                # What paho raises on bytes that are not MQTT is whatever its parser stumbled over.
-                raise MqttError(f"{self._where}: does not speak MQTT ({error!r})") from error
+        readable = exchange(self._client, self._where, wake_fd, timeout_s)
         if self._client.socket() is None:
             raise MqttError(f"{self._where}: {self._ended or 'connection lost'}")
         if not self.ready and time.monotonic() > self._deadline_s:
