@@ -105,14 +105,19 @@ class Complaints:
 
     def take(self, item: Item) -> None:
         """Print what is odd about a recording, and why it was not heard."""
-        if not isinstance(item, Heard):
-            return
-        self._assumed_utc += item.assumed_utc
-        for warning in item.warnings:
+        if isinstance(item, Heard):
+            self.say(item.warnings, item.failure, assumed_utc=item.assumed_utc)
+
+    def say(
+        self, warnings: Sequence[str], failure: str | None, *, assumed_utc: bool = False
+    ) -> None:
+        """Print the same of a recording that was heard elsewhere."""
+        self._assumed_utc += assumed_utc
+        for warning in warnings:
             self._print(warning)
-        if item.failure is not None:
+        if failure is not None:
             self.failed = True
-            self._print(item.failure)
+            self._print(failure)
 
     def finish(self) -> None:
         """Say how many times may be wrong by hours."""

@@ -47,6 +47,7 @@ FILES = pa.schema(
         ("start", pa.timestamp("ms", "UTC")),
         ("heard_s", pa.float64()),
         ("failure", pa.string()),
+        ("notes", pa.list_(pa.string())),
         ("tries", pa.int32()),
         ("model_digest", pa.string()),
         ("fingerprint", pa.string()),
@@ -54,7 +55,8 @@ FILES = pa.schema(
         ("detections", pa.list_(DETECTION)),
     ]
 )
-"""`tries` is how many processes hearing it has ended, null where it ended none."""
+"""`notes` say what is odd about a recording that was heard. `tries` is how many processes hearing
+it has ended, null where it ended none."""
 
 
 def part_path(out: Path, source: Source, fingerprint: str, *, failed: bool = False) -> Path:

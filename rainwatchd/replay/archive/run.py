@@ -23,6 +23,7 @@ from rainwatchd.replay.archive.tasks import Hearing, Outcome, Task, give_up, hea
 from rainwatchd.replay.pool import Pool, Told
 from rainwatchd.replay.progress import Progress
 from rainwatchd.replay.replay import Replay, replay_id
+from rainwatchd.replay.report import Complaints
 
 _SCRATCH = "rainwatchd-scratch-"
 
@@ -83,9 +84,10 @@ def run_archive(
             scores,
         )
         index = _index(places, hearing, shard)
+        complaints = Complaints(err)
         for error in index.dead:
-            _complain(str(error), err)
-        return _hear(index, jobs, dask, err)
+            complaints.say((), str(error))
+        return _hear(index, jobs, dask, complaints, err)
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _index(places: Sequence[Path], hearing: Hearing, shard: Shard) -> _Index:
     return _Index(todo, whole + failed, failed, dead)
 
 
-def _hear(index: _Index, jobs: int, dask: str | None, err: TextIO) -> bool:
+def _hear(index: _Index, jobs: int, dask: str | None, complaints: Complaints, err: TextIO) -> bool:
     tasks = index.tasks
     progress = Progress(err, [task.source.size for task in tasks], lines=True)
     kept = failures = detections = 0
@@ -128,10 +130,10 @@ def _hear(index: _Index, jobs: int, dask: str | None, err: TextIO) -> bool:
         else:
             outcomes = _on_cores(in_order(tasks), min(jobs, len(tasks)), progress.follow)
         for outcome in outcomes:
-            if outcome.failure is not None:
-                failures += 1
+            failures += outcome.failure is not None
+            if outcome.failure is not None or outcome.warnings:
                 progress.clear()
-                _complain(outcome.failure, err)
+            complaints.say(outcome.warnings, outcome.failure, assumed_utc=outcome.assumed_utc)
             kept += outcome.kept
             detections += outcome.detections
             progress.end(outcome.number, outcome.heard_s, failed=outcome.failure is not None)
@@ -140,6 +142,7 @@ def _hear(index: _Index, jobs: int, dask: str | None, err: TextIO) -> bool:
         raise KeyboardInterrupt(summary) from interrupt
     finally:
         progress.finish()
+    complaints.finish()
     print(
         f"{kept} of {len(tasks)} recordings done, {index.done} were done before; "
         f"{detections} detections; {failures + index.failed + len(index.dead)} not heard to "
@@ -181,7 +184,3 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _complain(message: str, err: TextIO) -> None:
-    print(f"rainwatchd: {message}", file=err, flush=True)

@@ -59,6 +59,10 @@ class Outcome:
     failure: str | None
     kept: bool
     """Whether it is done; what could not be had now is tried again by the next run."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about it though it was heard, a line each that names it."""
+    assumed_utc: bool = False
+    """Whether its time was taken for UTC, though nothing says so."""
 
 
 def hear(task: Task, tell: Tell) -> Iterator[Outcome]:
@@ -80,6 +84,7 @@ def hear(task: Task, tell: Tell) -> Iterator[Outcome]:
                 elif item.end_s is not None:
                     found.append(item)
             failure = heard.failure and heard.failure.replace(printable(path), source.name)
+            warnings = tuple(line.replace(printable(path), source.name) for line in heard.warnings)
     except AudioError as error:
         yield Outcome(task.number, 0.0, 0, str(error), kept=False)
         return
@@ -88,11 +93,20 @@ def hear(task: Task, tell: Tell) -> Iterator[Outcome]:
         yield Outcome(task.number, heard.duration_s, 0, changed, kept=False)
         return
     row = _row(task, heard.duration_s, failure, heard.start) | {
-        "detections": [_detection(item) for item in found]
+        "notes": [line.removeprefix(f"{source.name}: ") for line in warnings],
+        "detections": [_detection(item) for item in found],
     }
     part = part_path(hearing.out, source, hearing.fingerprint, failed=failure is not None)
     write_part(part, row, None if windows is None else windows.table())
-    yield Outcome(task.number, heard.duration_s, len(found), failure, kept=True)
+    yield Outcome(
+        task.number,
+        heard.duration_s,
+        len(found),
+        failure,
+        kept=True,
+        warnings=warnings,
+        assumed_utc=heard.assumed_utc,
+    )
 
 
 def give_up(task: Task, how: str, tries: int) -> Outcome:
@@ -122,6 +136,7 @@ def _row(task: Task, heard_s: float, failure: str | None, start: datetime | None
         "start": start,
         "heard_s": heard_s,
         "failure": failure,
+        "notes": [],
         "tries": None,
         "model_digest": task.hearing.model_digest,
         "fingerprint": task.hearing.fingerprint,

@@ -31,7 +31,8 @@ _CLIP_S = 8.0
 _CLIP_RATE_HZ = 16000
 """Opus takes it as it is."""
 
-_MOST_FAILURES = 200
+_MOST_LINES = 200
+"""Of recordings that were not heard to their end, or are odd."""
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #202124; max-width: 960px; margin: 2em auto;
@@ -77,7 +78,9 @@ def _page(archive: Archive) -> Iterator[str]:
     for record, sound in strongest:
         yield _figure(record, sound)
     yield "</div><h2>Not heard to their end</h2>"
-    yield from _failures(failed)
+    yield from _lines([record.failure or "" for record in failed])
+    yield "<h2>Heard, but odd</h2>"
+    yield from _lines([f"{record.path}: {note}" for record in records for note in record.notes])
 
 
 def _counts(archive: Archive) -> Iterator[str]:
@@ -140,13 +143,13 @@ def _data(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _failures(failed: Sequence[Record]) -> Iterator[str]:
-    if not failed:
+def _lines(lines: Sequence[str]) -> Iterator[str]:
+    if not lines:
         yield "<p>None.</p>"
         return
     yield "<ul>"
-    for record in failed[:_MOST_FAILURES]:
-        yield f"<li><small>{escape(record.failure or '')}</small></li>"
+    for line in lines[:_MOST_LINES]:
+        yield f"<li><small>{escape(line)}</small></li>"
     yield "</ul>"
-    if len(failed) > _MOST_FAILURES:
-        yield f"<p class=dim>and {len(failed) - _MOST_FAILURES} more</p>"
+    if len(lines) > _MOST_LINES:
+        yield f"<p class=dim>and {len(lines) - _MOST_LINES} more</p>"

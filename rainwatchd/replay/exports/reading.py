@@ -42,6 +42,8 @@ class Record:
     start: datetime | None
     heard_s: float
     failure: str | None
+    notes: tuple[str, ...]
+    """What is odd about it though it was heard."""
     sounds: tuple[Sound, ...]
 
     @property
@@ -96,5 +98,6 @@ def _record(row: dict[str, Any]) -> Record:
         row["start"],
         row["heard_s"],
         row["failure"],
+        tuple(row["notes"] or ()),
         tuple(Sound(*sound.values()) for sound in row["detections"]),
     )

@@ -24,7 +24,7 @@ DETECTIONS = (
     "event_id",
 )
 
-FILES = ("path", "device", "size_bytes", "start", "heard_s", "detections", "failure")
+FILES = ("path", "device", "size_bytes", "start", "heard_s", "detections", "failure", "notes")
 
 
 def write(folder: Path, to: Path) -> None:
@@ -76,4 +76,5 @@ def _files(archive: Archive) -> Iterable[Sequence[object]]:
             record.heard_s,
             len(record.sounds),
             record.failure or "",
+            "; ".join(record.notes),
         )

@@ -10,6 +10,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +23,7 @@ from rainwatchd.replay.archive.run import Shard, run_archive
 from rainwatchd.replay.archive.sources import Source, find_sources
 from rainwatchd.replay.archive.tasks import device_of
 from rainwatchd.replay.exports.reading import read_archive
+from tests.audio.files.lying import encoded, wav
 from tests.replay.archive.conftest import NIGHT, Start, parts
 from tests.sounds import scene
 
@@ -41,8 +43,9 @@ def test_a_part_holds_what_the_replay_tells(
     whole, err = hear([night], tmp_path / "out", tiny_model, scores=True)
     assert whole
     assert (
-        err
-        == "4 of 4 recordings done, 0 were done before; 4 detections; 0 not heard to their end\n"
+        err == "rainwatchd: 2 recordings tell a time but no offset from UTC; taken as UTC, unless "
+        "--utc-offset +HH:MM says else\n"
+        "4 of 4 recordings done, 0 were done before; 4 detections; 0 not heard to their end\n"
     )
     archive = read_archive(tmp_path / "out")
     assert [record.path for record in archive.records] == sorted(
@@ -131,6 +134,35 @@ def test_what_cannot_be_heard_is_done_and_named(tiny_model: Path, tmp_path: Path
     again, err = hear([tmp_path], tmp_path / "out", tiny_model)
     assert not again
     assert "2 were done before; 0 detections; 2 not heard" in err
+
+
+def test_what_is_odd_is_told_and_kept(
+    tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.normal(0.0, 0.1, 16000 * 8)
+    zeros = np.concatenate((noise, np.zeros(32000)))
+    (tmp_path / "longer.wav").write_bytes(wav(encoded(noise, "WAV", "PCM_16"), 44))
+    (tmp_path / "opposed.wav").write_bytes(
+        encoded(np.stack((noise, -noise), axis=1), "WAV", "PCM_16")
+    )
+    (tmp_path / "shorter_20240512_060000.wav").write_bytes(
+        wav(encoded(zeros, "WAV", "PCM_16"), 4 * zeros.size)
+    )
+    whole, err = hear([tmp_path], tmp_path / "out", tiny_model)
+    assert not whole
+    assert main(["--model", str(tiny_model), "--file", str(tmp_path), "--jobs", "1"]) == 1
+    said = capfd.readouterr().err
+    assert sorted(said.splitlines()) == sorted(err.splitlines()[:-1])
+    records = {
+        Path(record.path).name[:4]: record for record in read_archive(tmp_path / "out").records
+    }
+    assert records["long"].notes == (
+        "its header tells of 0.001 s; all that the file holds was heard",
+    )
+    assert "opposite signs" in records["oppo"].notes[0]
+    assert records["shor"].notes[0].startswith("nothing but zeros from 8.000 s to 10.000 s")
+    assert "cut short: 10.000 s of the 20.000 s" in (records["shor"].failure or "")
 
 
 def test_an_archive_with_no_sound_in_it_says_so(tiny_model: Path, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 import pytest
+import soundfile
 
 from rainwatchd.cli import main
 from rainwatchd.config.options import Config
@@ -26,6 +28,9 @@ def archive(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
     make_night(folder / "night")
     (folder / "night" / "empty.wav").touch()
+    unknown = folder / "night" / "b" / "unknown.wav"
+    sound, rate_hz = soundfile.read(unknown)
+    soundfile.write(unknown, np.concatenate((sound, np.zeros(2 * rate_hz))), rate_hz)
     run_archive(
         [folder / "night"],
         Config(model=str(tiny_model), lat=1.5, lon=110.25),
@@ -56,6 +61,9 @@ def test_csv_has_every_detection_and_every_recording(archive: Path) -> None:
     assert len(files) == 5
     assert [row["failure"] for row in files if row["failure"]] == [
         f"{archive.parent}/night/empty.wav: the file is empty"
+    ]
+    assert [row["notes"] for row in files if row["notes"]] == [
+        "nothing but zeros from 10.000 s to 12.000 s; was the recorder muted, or without power?"
     ]
 
 
@@ -126,6 +134,7 @@ def test_the_page_needs_nothing_but_itself(archive: Path, tmp_path: Path) -> Non
     assert text.count("src='data:image/png;base64,") == 4
     assert text.count("<svg") == 2, "a picture a class"
     assert "empty.wav: the file is empty" in text
+    assert "unknown.wav: nothing but zeros from 10.000 s" in text
     assert not re.search(r"(src|href)='(?!data:)", text)
 
 
