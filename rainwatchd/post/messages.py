@@ -109,6 +109,8 @@ class Spectrum(msgspec.Struct, frozen=True, kw_only=True):
     at: Time
     step_s: Annotated[float, msgspec.Meta(gt=0, le=60)]
     floor_db: Real
+    low_hz: Real
+    high_hz: Real
     bands: Annotated[bytes, msgspec.Meta(min_length=1, max_length=256)]
 
 

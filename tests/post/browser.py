@@ -1,11 +1,18 @@
-"""Debian's Chromium without a window."""
+"""Debian's Chromium without a window, and what visits of the page have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.post.running import RunningPost
+
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 800}
+
+Visit = Callable[..., Page]
 
 # Without these it looks for its maker's servers all the time, and waits for a finger to play.
 _ARGUMENTS = [
@@ -22,3 +29,7 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def url(post: RunningPost) -> str:
+    return f"http://127.0.0.1:{post.port}/"

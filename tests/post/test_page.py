@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,21 @@ import pytest
 import soundfile
 import soxr
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import expect
 
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.decision.events import Detection, Health, Status, utc_text
 from tests.broker import Broker, Subscriber, until
 from tests.detections import detection
-from tests.post.browser import chromium
+from tests.post.browser import PHONE, Visit, url
 from tests.post.running import Publisher, RunningPost, running
 
 pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "rainwatchd/post/page"
 CHAINSAW = Path(__file__).parents[1] / "recordings/chainsaw/esc10_freesound-19898.ogg"
-# A busy machine takes its time.
-expect.set_options(timeout=30_000)
 
 LANGUAGES = ("de", "es", "fr", "id", "pt")
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1280, "height": 800}
 
 
 @pytest.fixture
@@ -65,40 +61,6 @@ class Device(Publisher):
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-Visit = Callable[..., Page]
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Visit]:
-    """Open a page; whatever it asks of another machine, or gets wrong, fails the test."""
-    contexts = []
-    wrong: list[str] = []
-
-    def watched(request: Request) -> None:
-        if not re.match(r"https?://127\.0\.0\.1:", request.url):
-            wrong.append(f"asked for {request.url}")
-
-    def open_page(url: str, size: dict[str, int] = DESK, **options: Any) -> Page:
-        context = browser.new_context(viewport=size, locale="en-GB", **options)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", watched)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(url)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not wrong
-
-
-@pytest.fixture(scope="module")
 def clip() -> bytes:
     """Return ten seconds of a real chainsaw as a device publishes them."""
     samples, rate_hz = soundfile.read(CHAINSAW, dtype="float32", always_2d=True)
@@ -106,10 +68,6 @@ def clip() -> bytes:
     file = io.BytesIO()
     soundfile.write(file, low, 8000, format="OGG", subtype="OPUS")
     return file.getvalue()
-
-
-def url(post: RunningPost) -> str:
-    return f"http://127.0.0.1:{post.port}/"
 
 
 def alert(number: int = 1, **changes: Any) -> Detection:

@@ -248,6 +248,8 @@ def test_a_spectrum_is_asked_for_and_told_only_while_somebody_looks(
         "at": "2024-05-12T10:00:00.000Z",
         "step_s": 1.0,
         "floor_db": -90.0,
+        "low_hz": 40.0,
+        "high_hz": 5000.0,
         "bands": "AAEC" * 20,
     }
     online = Status(device_id="canopy-7", state="online", version="1", model="m", model_digest="d")

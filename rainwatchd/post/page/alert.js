@@ -101,8 +101,11 @@ export class Alert {
     const mine = events.find((event) => event.event_id === this.event?.event_id);
     if (!mine) return;
     const grown = { verdicts: this.event.verdicts, ...mine };
-    if (mine.verdict && mine.verdict.at !== this.event.verdict?.at) {
-      grown.verdicts = [mine.verdict, ...this.event.verdicts];
+    if (mine.verdict) {
+      // New, or one that the broker has by now.
+      const { at, by } = mine.verdict;
+      grown.verdicts = [mine.verdict,
+        ...grown.verdicts.filter((known) => known.at !== at || known.by !== by)];
     }
     this.event = grown;
     this.build();

@@ -2,18 +2,20 @@
 
 import { el, say } from "./dom.js";
 import { paint } from "./spectrogram.js";
-import { t } from "./words.js";
+import { figure, t } from "./words.js";
 
 const SECONDS = 120;
 const BANDS = 64;
 const SILENT_MS = 10_000;
-const FULL = 160; // A count is half a decibel above the floor; 80 dB are drawn.
+const RANGE = 100; // Counts of half a decibel below the loudest of what is shown.
+const QUIETEST = 60; // What never is as loud as this is not drawn as though it were.
 
 export class Listen {
   #deviceId;
   #stream = null;
-  #image = null;
+  #columns = [];
   #canvas = el("canvas", { width: SECONDS, height: BANDS, role: "img", hidden: true });
+  #scale = el("p", { class: "quiet scale" });
   #told = el("p", { class: "quiet", role: "status" });
   #button;
   #timer = null;
@@ -26,7 +28,7 @@ export class Listen {
     }, t("listen"));
     this.#canvas.setAttribute("aria-label", t("live_spectrogram"));
     this.node = el("section", { class: "listen" }, el("h3", {}, t("listen")), this.#button,
-      this.#canvas, this.#told);
+      this.#canvas, this.#scale, this.#told);
     if (!may) say(this.#told, t("rangers_listen"));
   }
 
@@ -40,7 +42,7 @@ export class Listen {
   }
 
   #start() {
-    this.#image = this.#canvas.getContext("2d").createImageData(SECONDS, BANDS);
+    this.#columns = [];
     this.#canvas.hidden = false;
     this.#button.setAttribute("aria-pressed", "true");
     say(this.#button, t("stop"));
@@ -53,16 +55,26 @@ export class Listen {
       { once: true });
   }
 
-  #take({ bands }) {
+  #take({ bands, low_hz: low, high_hz: high }) {
     clearTimeout(this.#timer);
     say(this.#told, "");
-    const levels = Uint8Array.from(atob(bands), (letter) => letter.charCodeAt(0));
-    const { data, width } = this.#image;
-    for (let y = 0; y < BANDS; y++) {
-      const row = 4 * y * width;
-      data.copyWithin(row, row + 4, row + 4 * width);
-      paint(this.#image, width - 1, y, (levels[BANDS - 1 - y] ?? 0) / FULL);
-    }
-    this.#canvas.getContext("2d").putImageData(this.#image, 0, 0);
+    say(this.#scale, `${figure(low, "Hz")} – ${figure(high / 1000, "kHz")}`);
+    this.#columns.push(Uint8Array.from(atob(bands), (letter) => letter.charCodeAt(0)));
+    this.#columns = this.#columns.slice(-SECONDS);
+    this.#draw();
+  }
+
+  /** The newest at the right; as bright as its loudest, for a forest is quieter than a saw. */
+  #draw() {
+    const context = this.#canvas.getContext("2d");
+    const image = context.createImageData(SECONDS, BANDS);
+    const loudest = this.#columns.reduce((top, levels) => Math.max(top, ...levels), QUIETEST);
+    const first = SECONDS - this.#columns.length;
+    this.#columns.forEach((levels, at) => {
+      for (let y = 0; y < BANDS; y++) {
+        paint(image, first + at, y, ((levels[BANDS - 1 - y] ?? 0) - loudest) / RANGE + 1);
+      }
+    });
+    context.putImageData(image, 0, 0);
   }
 }
