@@ -60,8 +60,8 @@ class FeedbackDesk:
     """
 
     def __init__(self, judge: Callable[[Feedback], bool]) -> None:
-        self.counts: Counter[str] = Counter()
-        """How many were ``taken``, ``void``, of an ``unknown event``, or ``lost`` to the disk."""
+        self.counts = Counter(taken=0, void=0, unknown=0, lost=0)
+        """How many were taken, void, of an event that is unknown here, or lost to the disk."""
         self._judge = judge
 
     def take(self, topic: str, payload: bytes) -> None:
@@ -77,7 +77,7 @@ class FeedbackDesk:
             self._complain("lost", f"feedback: a verdict cannot be written: {error}")
             return
         if not known:
-            self._complain("unknown event", f"feedback: no event {feedback.event_id} here")
+            self._complain("unknown", f"feedback: no event {feedback.event_id} here")
             return
         self.counts["taken"] += 1
         log.info("feedback: event %s is %s, says %s", *_said(feedback))

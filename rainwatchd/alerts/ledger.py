@@ -67,6 +67,11 @@ class Message(NamedTuple):
         """What tells it from other messages."""
         return self.event_id, self.seq
 
+    @property
+    def refers(self) -> bool:
+        """Whether it is a reference to a clip."""
+        return self.born < 0
+
 
 class OpenEvent(NamedTuple):
     """The last message of an event that has no offset yet."""
@@ -79,9 +84,24 @@ class OpenEvent(NamedTuple):
 _COLUMNS = ", ".join(Message._fields)
 _INSERT = f"INSERT OR IGNORE INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
 
-_FIGURES = (
-    "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(max(born), 0) FROM messages"
-)
+CLIP = "/clip"
+"""Ends the key of a reference to an event's clip; its payload is the name of the file."""
+
+BEHIND = 1 << 40
+"""References are born so much earlier than anything else: no alert ever waits for a clip."""
+
+MOST_CLIPS = 100
+"""References kept, the newest: 3 MB of sound, ten minutes of a link of 40 kbit/s."""
+
+_FIGURES = f"""
+SELECT count(*), coalesce(sum(length(payload)), 0),
+       coalesce(max(CASE WHEN born < 0 THEN born + {BEHIND} ELSE born END), 0)
+FROM messages
+"""
+
+_OLDER_CLIPS = f"""
+SELECT event_id, seq FROM messages WHERE born < 0 ORDER BY born DESC LIMIT -1 OFFSET {MOST_CLIPS}
+"""
 
 _OLDEST_UPDATE = (
     "SELECT event_id, seq FROM messages WHERE expendable ORDER BY born, seq DESC LIMIT 1"
@@ -158,6 +178,9 @@ class Ledger:
                     self.depth += 1
                     self.size_bytes += len(message.payload) + _ROW_BYTES
                     self.last_born = max(self.last_born, message.born)
+                if message.refers:
+                    for key in self._db.execute(_OLDER_CLIPS).fetchall():
+                        self._remove(key)
             self._db.executemany("REPLACE INTO open_events VALUES (?, ?, ?)", opened)
             for event_id in closed:
                 self._db.execute("DELETE FROM open_events WHERE event_id = ?", (event_id,))

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import msgspec
 
-from rainwatchd.alerts.ledger import Damaged, Key, Ledger, Message, OpenEvent
+from rainwatchd.alerts.ledger import BEHIND, CLIP, Damaged, Key, Ledger, Message, OpenEvent
 from rainwatchd.alerts.recovery import interruption, open_ledger
 from rainwatchd.decision.events import Detection
 from rainwatchd.errors import Report
@@ -109,10 +109,18 @@ class Outbox:
                 self._write([message], opened=[journal])
             return self._writable
 
+    def put_clip(self, event_id: str, name: str) -> None:
+        """Queue a reference to an event's clip, a file's name, to be sent when no alert waits."""
+        with self._lock:
+            self._last_born += 1
+            born, now_s = self._last_born - BEHIND, self._monotonic()
+            self._write([Message(event_id + CLIP, 0, born, now_s, True, name.encode())])
+
     def take(self, limit: int, busy: Set[str]) -> list[Message]:
         """Return the next message of each of the newest events, but those in `busy`.
 
-        An event's next message comes only after the one before it was acknowledged.
+        An event's next message comes only after the one before it was acknowledged; references to
+        clips come behind all events.
         """
         with self._lock:
             found = {

@@ -60,7 +60,6 @@ class Sent(NamedTuple):
 
     topic: str
     payload: bytes
-    retain: bool = True
 
 
 class Acknowledgement(NamedTuple):

@@ -10,8 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from rainwatchd.alerts.delivery import Delivery
-from rainwatchd.alerts.ledger import Key
+from rainwatchd.alerts.delivery import Delivery, Outgoing, ReadClip
 from rainwatchd.alerts.mqtt import MqttError, MqttOptions
 from rainwatchd.alerts.outbox import Outbox
 from rainwatchd.alerts.reconnection import Reconnection
@@ -51,13 +50,13 @@ class Uplink:
         self._outbox = outbox
         self._will = (topics.status, will)
         self._report = report
-        self._delivery = Delivery(outbox, options.backlog_rate_hz)
+        self._delivery = Delivery(outbox, topics, options.backlog_rate_hz)
         self._lock = threading.Lock()
         self._state: dict[str, bytes] = {}
         self._once_kept: dict[str, Callable[[], None]] = {}
         self._unsent: set[str] = set()
-        self._offers: OrderedDict[str, tuple[bytes, bool, int]] = OrderedDict()
-        self._awaited: dict[int, Key | Sent] = {}
+        self._offers: OrderedDict[str, tuple[bytes, bool]] = OrderedDict()
+        self._awaited: dict[int, Outgoing | Sent] = {}
         self._refused: dict[str, str] = {}
         self._denied: dict[str, str] = {}
         self._handlers: dict[str, tuple[Handler, int]] = {}
@@ -78,6 +77,10 @@ class Uplink:
         return for its word that the message is kept.
         """
         self._handlers[topic] = handler, qos
+
+    def read_clips(self, read: ReadClip) -> None:
+        """Have clips read by `read`, on the uplink's thread; before `start`."""
+        self._delivery.read_clip = read
 
     def start(self) -> None:
         """Begin to connect; a broker that is away is no error."""
@@ -110,10 +113,15 @@ class Uplink:
             self._unsent.add(topic)
         self.wake()
 
-    def offer(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 0) -> None:
-        """Send `payload` once connected, with QoS 1 until it is kept; a newer one replaces it."""
+    def send_clip(self, event_id: str, name: str) -> None:
+        """Send an event's clip, the file `name`, once no alert waits, after a restart too."""
+        self._outbox.put_clip(event_id, name)
+        self.wake()
+
+    def offer(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send `payload` once, when connected; it may be lost, and a newer one replaces it."""
         with self._lock:
-            self._offers[topic] = (payload, retain, qos)
+            self._offers[topic] = (payload, retain)
             self._offers.move_to_end(topic)
             while len(self._offers) > _MAX_OFFERS:
                 self._offers.popitem(last=False)
@@ -158,7 +166,7 @@ class Uplink:
             finally:
                 self.connected = False
                 session.close(take_leave=finished)
-                self._take_back()
+                self._awaited.clear()
                 self._delivery.disconnected()
             self._wait()
 
@@ -201,16 +209,11 @@ class Uplink:
         for retained in state:
             message_id = session.publish(retained.topic, retained.payload, qos=1, retain=True)
             self._awaited[message_id] = retained
-        for outgoing in self._delivery.due(room - len(state)):
-            alert = outgoing.payload
-            message_id = session.publish(self._topics.detection, alert, qos=1, retain=False)
-            self._awaited[message_id] = outgoing.key
-        for topic, (payload, retain, qos) in offers.items():
-            if session.max_packet_bytes and len(payload) + 1024 > session.max_packet_bytes:
-                log.warning("%s: %d bytes are more than the broker takes", topic, len(payload))
-                continue
-            message_id = session.publish(topic, payload, qos=qos, retain=retain)
-            self._awaited |= {message_id: Sent(topic, payload, retain)} if qos else {}
+        for outgoing in self._delivery.due(room - len(state), session.max_packet_bytes):
+            message_id = session.publish(outgoing.topic, outgoing.payload, qos=1, retain=False)
+            self._awaited[message_id] = outgoing
+        for topic, (payload, retain) in offers.items():
+            session.publish(topic, payload, qos=0, retain=retain)
 
     def _take_answers(self, session: Session) -> None:
         for message_id, refusal in session.acknowledged:
@@ -223,9 +226,9 @@ class Uplink:
                     once_kept = self._once_kept.pop(topic, lambda: None)
                 once_kept()
             else:
-                topic = self._topics.detection
+                topic = awaited.kind
                 settle = self._delivery.refused if refusal else self._delivery.delivered
-                settle(awaited)
+                settle(awaited.key)
             if refusal and isinstance(awaited, Sent) and not awaited.payload:
                 # The name of a device that was renamed: its own access may have ended with it.
                 log.warning("mqtt: %s is not cleared: %s; clear it by hand", topic, refusal)
@@ -271,13 +274,6 @@ class Uplink:
             if self._stopping.wait(min(left_s, TICK_S)):
                 return
             self._outbox.tend()
-
-    def _take_back(self) -> None:
-        with self._lock:
-            for sent in self._awaited.values():
-                if isinstance(sent, Sent) and sent.topic not in self._state:
-                    self._offers.setdefault(sent.topic, (sent.payload, sent.retain, 1))
-        self._awaited.clear()
 
     def _drain_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -21,6 +21,7 @@ from rainwatchd.clips.near_misses import NearMiss
 from rainwatchd.clips.options import ClipOptions
 from rainwatchd.clips.plan import Job, Origin, Plan
 from rainwatchd.clips.png import spectrogram_png
+from rainwatchd.clips.preview import preview
 from rainwatchd.clips.store import ClipStore, clip_name
 from rainwatchd.decision.clock import Clock
 from rainwatchd.decision.events import Detection, Event, utc_text
@@ -35,8 +36,8 @@ _WAITING = 4
 _NEAR_MISS_S = (8.0, 2.0)
 """Kept of a near miss before and after its peak."""
 
-Publish = Callable[[str, bytes], None]
-"""Given an event id and an Ogg Opus file."""
+Publish = Callable[[str, str], None]
+"""Given an event id and the name of its clip, which `Clips.preview` knows."""
 
 
 class Clips:
@@ -59,6 +60,7 @@ class Clips:
         self.lost = 0
         """Clips that could not be saved."""
         self._options = options
+        self._directory = directory
         self._store = ClipStore(directory, options.quota)
         self._history = history
         self._mel = mel
@@ -144,6 +146,10 @@ class Clips:
                 return True
         return self._store.judge(event_id, verdict)
 
+    def preview(self, name: str) -> bytes | None:
+        """Return what is published of a clip, Ogg Opus; None if it is gone. From any thread."""
+        return preview(self._directory / Path(name).name) if self._publish else None
+
     def advance(self, position: int) -> None:
         """Take the clips that are complete now that sound has come as far as `position`."""
         for event_id in [key for key, plan in self._plans.items() if plan.stop <= position]:
@@ -194,8 +200,6 @@ class Clips:
                 self._save_near_miss(job)
             else:
                 self._save(job)
-            if self._publish is not None and job.plan.event_id is not None:
-                self._preview(job.plan.event_id, job, self._publish)
         except (OSError, soundfile.SoundFileError) as error:
             self.lost += 1
             self._tell(str(error))
@@ -224,6 +228,8 @@ class Clips:
             self._forget(job.plan)
         self.saved += 1
         self._tell(None)
+        if self._publish is not None and job.plan.event_id is not None:
+            self._publish(job.plan.event_id, job.plan.name)
         if self._options.spectrogram:
             picture = spectrogram_png(LogMel(self._mel).push(job.sound.samples))
             self._store.add(job.plan.name.replace(".flac", ".png"), picture)
@@ -245,11 +251,6 @@ class Clips:
     def _forget(self, plan: Plan) -> None:
         if plan.event_id is not None:
             self._unsaved.pop(plan.event_id, None)
-
-    def _preview(self, event_id: str, job: Job, publish: Publish) -> None:
-        preview = job.preview(self._mel.sample_rate_hz)
-        if preview is not None:
-            publish(event_id, preview)
 
     def _tell(self, trouble: str | None) -> None:
         if trouble != self._trouble:

@@ -32,7 +32,7 @@ class ClipOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     near_misses: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     """Highest peaks of each class and day that raised no alert, to be kept as clips too."""
     publish: bool = False
-    """Publish ten seconds of each clip over MQTT, some 30 kB, for a ranger to listen to."""
+    """Publish ten seconds of each saved clip over MQTT, some 30 kB, for a ranger to listen to."""
 
     def history_s(self, late_s: float) -> float:
         """How much sound must be held where an event is known at most `late_s` after it began."""

@@ -6,16 +6,10 @@ import io
 from dataclasses import dataclass, field
 
 import soundfile
-import soxr
 
 from rainwatchd.audio.ring import Chunk
 from rainwatchd.clips.labels import Label, Verdict
 from rainwatchd.decision.events import Detection, Identity
-
-_PREVIEW_RATE_HZ = 8000
-"""Keeps all that identifies a saw or an engine; Opus makes some 3 kB of each second of it."""
-
-_PREVIEW_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -60,17 +54,6 @@ class Job:
             file.title = self.plan.label
             file.comment = self.plan.event_id or "near miss"
             file.write(self.sound.samples)
-        return out.getvalue()
-
-    def preview(self, rate_hz: int) -> bytes | None:
-        """Return the first seconds of the sound as Ogg Opus; None where there are none."""
-        first = max(0, self.plan.onset - self.sound.start)
-        samples = self.sound.samples[first : first + round(_PREVIEW_S * rate_hz)]
-        if not samples.size:
-            return None
-        out = io.BytesIO()
-        low = soxr.resample(samples, rate_hz, _PREVIEW_RATE_HZ)
-        soundfile.write(out, low, _PREVIEW_RATE_HZ, format="OGG", subtype="OPUS")
         return out.getvalue()
 
     def label(self, rate_hz: int, origin: Origin) -> Label:

@@ -205,6 +205,7 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     latency_s: float | None
     outbox_depth: int
     outbox_dropped: int
+    feedback: dict[str, int]
     disk_free_bytes: int | None
     temperature_c: float | None
     top_scores: dict[str, float]

@@ -20,7 +20,6 @@ from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.audio.supervision import SupervisedMicrophone
-from rainwatchd.clips.labels import Verdict
 from rainwatchd.config.options import Config
 from rainwatchd.decision.events import Detection, Status
 from rainwatchd.errors import RainwatchError
@@ -82,6 +81,7 @@ class Daemon:
         self._uplink = Uplink(
             config.mqtt, self._topics, self._outbox, self._board.offline(), report("mqtt")
         )
+        self._uplink.read_clips(self._read_clip)
         self._live = LivePort(self._directory)
         self._spectrum = LiveSpectrum(self._uplink, self._topics)
         if config.mqtt.live_spectrum:
@@ -148,7 +148,7 @@ class Daemon:
             meter=self._meter,
             report_clips=self._board.reporter("clips"),
             report_sound=self._board.reporter("sound"),
-            publish_clip=lambda key, opus: self._uplink.offer(self._topics.clip(key), opus, qos=1),
+            publish_clip=self._uplink.send_clip,
         )
         listener.start(self._ring, self._position, self._seam)
         self._config = config
@@ -200,14 +200,14 @@ class Daemon:
             self._history.put(detection)
             log.info("%s", told(detection))
 
+    def _read_clip(self, name: str) -> bytes | None:
+        return self._listener.preview(name)
+
     def _hear_verdict(self, feedback: Feedback) -> bool:
         """Write down what a person said; return whether the event is known. The uplink's thread."""
-        verdict = Verdict(
-            verdict=feedback.verdict, label=feedback.label, by=feedback.by, at=feedback.at
-        )
-        event_id = feedback.event_id
-        known = self._history.judge(event_id, feedback.verdict, feedback.by, feedback.at)
-        return self._listener.judge(event_id, verdict) or known
+        said = feedback.verdict, feedback.by, feedback.at
+        known = self._history.judge(feedback.event_id, *said)
+        return self._listener.judge(feedback) or known
 
     def _tend(self) -> None:
         """Do what is due whether or not there is sound."""
@@ -224,8 +224,9 @@ class Daemon:
         if now_s >= self._report_due_s:
             self._report_due_s = now_s + REPORT_S
             clock, losses = self._listener.clock, (self._ring.overruns, self._microphone.drops)
+            outbox, verdicts = self._outbox, self._feedback.counts
             health = self._meter.report(
-                self._config.identity, clock, losses, self._outbox, self._directory
+                self._config.identity, clock, losses, outbox, verdicts, directory=self._directory
             )
             self._uplink.offer(self._topics.health, msgspec.json.encode(health), retain=True)
         if self._trial_ends and self._meter.windows >= self._trial_ends:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -132,11 +132,14 @@ class Meter:
         clock: StreamClock,
         losses: tuple[int, int],
         outbox: Outbox,
+        verdicts: Mapping[str, int],
+        *,
         directory: Path,
     ) -> Health:
         """Describe the time since the last report, and begin the next.
 
-        `losses` is how often analysis was overtaken, and how often the driver dropped sound.
+        `losses` is how often analysis was overtaken, and how often the driver dropped sound;
+        `verdicts` is what came of them, see `FeedbackDesk.counts`.
         """
         newest, factor = self._newest, self.real_time_factor(clock.rate_hz)
         health = Health(
@@ -152,6 +155,7 @@ class Meter:
             latency_s=None if self._latency_s is None else round(self._latency_s, 3),
             outbox_depth=outbox.depth,
             outbox_dropped=outbox.dropped,
+            feedback=dict(verdicts),
             disk_free_bytes=disk_free_bytes(directory),
             temperature_c=temperature_c(),
             top_scores={} if newest is None else self._scores(newest, 4),

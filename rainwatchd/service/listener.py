@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from rainwatchd.alerts.feedback import Feedback
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.audio.samples import Floats
 from rainwatchd.clips.clips import Clips, Publish
@@ -117,9 +118,16 @@ class Listener:
                 for miss in self._near_misses.push(window) if self._near_misses else ():
                     self._clips.miss(miss, self.clock)
 
-    def judge(self, event_id: str, verdict: Verdict) -> bool:
+    def judge(self, feedback: Feedback) -> bool:
         """Write a verdict beside the event's clip; False if it has none. From any thread."""
-        return self._clips is not None and self._clips.judge(event_id, verdict)
+        verdict = Verdict(
+            verdict=feedback.verdict, label=feedback.label, by=feedback.by, at=feedback.at
+        )
+        return self._clips is not None and self._clips.judge(feedback.event_id, verdict)
+
+    def preview(self, clip: str) -> bytes | None:
+        """Return what is published of a clip; None if that is gone or not wanted. Any thread."""
+        return None if self._clips is None else self._clips.preview(clip)
 
     def newest_step(self) -> tuple[Floats, float, MelSpec]:
         """Return the newest step's dB, shape ``(n_mels, frames)``, its length, and its mels."""

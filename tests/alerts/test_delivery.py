@@ -10,6 +10,7 @@ import pytest
 
 from rainwatchd.alerts.delivery import (
     ACKNOWLEDGE_WITHIN_S,
+    CLIP_WITHIN_S,
     LATE_S,
     REFUSED_FIRST_S,
     REFUSED_MAX_S,
@@ -18,6 +19,7 @@ from rainwatchd.alerts.delivery import (
     Outgoing,
 )
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
+from rainwatchd.alerts.topics import Topics
 from tests.detections import detection, event
 
 RATE_HZ = 10.0
@@ -27,7 +29,7 @@ class Harness:
     def __init__(self, directory: Path) -> None:
         self.now_s = 1000.0
         self.outbox = Outbox(directory, OutboxOptions(), lambda _: None, lambda: self.now_s)
-        self.delivery = Delivery(self.outbox, RATE_HZ, lambda: self.now_s)
+        self.delivery = Delivery(self.outbox, Topics("canopy-7"), RATE_HZ, lambda: self.now_s)
 
     def due(self) -> list[Outgoing]:
         return self.delivery.due(100)
@@ -217,3 +219,78 @@ def test_one_message_that_is_always_refused_does_not_block_the_others(harness: H
         harness.now_s += 1.0
 
     assert harness.outbox.depth == 1
+
+
+def clips(outgoing: list[Outgoing]) -> list[tuple[str, bytes]]:
+    return [(one.topic, one.payload) for one in outgoing]
+
+
+def topic(number: int) -> str:
+    return f"rainwatch/canopy-7/clip/{detection(number).event_id}"
+
+
+def put_clips(harness: Harness, *numbers: int) -> None:
+    """Queue clips that a folder holds."""
+    harness.delivery.read_clip = lambda name: name.encode()
+    for number in numbers:
+        harness.outbox.put_clip(detection(number).event_id, f"{number}.flac")
+
+
+def test_a_clip_goes_alone_and_only_when_no_alert_waits(harness: Harness) -> None:
+    put_clips(harness, 1, 2)
+    harness.outbox.put(detection(1))
+    (alert,) = harness.due()
+    assert name(alert) == "1onset"
+    assert harness.due() == []
+    harness.delivery.delivered(alert.key)
+    newest = harness.due()
+    assert clips(newest) == [(topic(2), b"2.flac")]
+    assert harness.due() == []
+    harness.outbox.put(detection(3))
+    assert [name(one) for one in harness.due()] == ["3onset"], "an alert waits for no other clip"
+    harness.delivery.delivered(newest[0].key)
+    harness.delivery.delivered((detection(3).event_id, 0))
+    assert clips(harness.due()) == [(topic(1), b"1.flac")]
+
+
+def test_a_clip_that_was_evicted_is_forgotten(harness: Harness) -> None:
+    put_clips(harness, 1, 2, 3)
+    harness.delivery.read_clip = lambda name: None if name != "2.flac" else b"opus"
+    assert clips(harness.due()) == [(topic(2), b"opus")]
+    harness.delivery.delivered((detection(2).event_id + "/clip", 0))
+    assert (harness.due(), harness.outbox.depth, harness.outbox.dropped) == ([], 0, 0)
+
+
+def test_a_clip_that_the_broker_would_hang_up_over_is_given_up(harness: Harness) -> None:
+    put_clips(harness, 1)
+    harness.delivery.read_clip = lambda _: bytes(20_000)
+    assert harness.delivery.due(100, 20_000) == []
+    assert harness.outbox.depth == 0
+
+
+def test_a_refused_clip_waits_and_holds_up_no_alert(harness: Harness) -> None:
+    put_clips(harness, 1)
+    (clip,) = harness.due()
+    harness.delivery.refused(clip.key)
+    harness.outbox.put(detection(2))
+    assert harness.deliver() == ["2onset"]
+    assert harness.due() == []
+    harness.now_s += REFUSED_MAX_S + 1
+    assert clips(harness.due()) == [(topic(1), b"1.flac")]
+
+
+def test_a_slow_link_has_time_for_a_clip(harness: Harness) -> None:
+    put_clips(harness, 1)
+    harness.due()
+    harness.now_s += ACKNOWLEDGE_WITHIN_S + 1
+    assert not harness.delivery.overdue
+    harness.now_s += CLIP_WITHIN_S
+    assert harness.delivery.overdue
+
+
+def test_a_clip_that_ends_every_session_is_given_up(harness: Harness) -> None:
+    put_clips(harness, 1)
+    for _ in range(3):
+        assert len(harness.due()) == 1
+        harness.delivery.disconnected()
+    assert (harness.due(), harness.outbox.depth) == ([], 0)

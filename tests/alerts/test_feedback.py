@@ -41,7 +41,7 @@ def test_a_verdict_is_handed_on_and_fits_the_schema() -> None:
     (feedback,) = taken
     assert (feedback.event_id, feedback.verdict, feedback.label) == (EVENT_ID, "false", "tram")
     validator("feedback").validate(msgspec.to_builtins(feedback))
-    assert inbox.counts == {"taken": 1}
+    assert +inbox.counts == {"taken": 1}
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_a_verdict_is_handed_on_and_fits_the_schema() -> None:
 def test_what_is_no_verdict_is_counted(wrong: dict[str, Any]) -> None:
     inbox, taken = desk()
     inbox.take(TOPIC, msgspec.json.encode(GOOD | wrong))
-    assert (inbox.counts, taken) == ({"void": 1}, [])
+    assert (+inbox.counts, taken) == ({"void": 1}, [])
 
 
 @given(payload=st.binary(max_size=300))
 def test_no_bytes_raise(payload: bytes) -> None:
     inbox, taken = desk()
     inbox.take(TOPIC, payload)
-    assert (inbox.counts, taken) == ({"void": 1}, [])
+    assert (+inbox.counts, taken) == ({"void": 1}, [])
 
 
 def test_a_flood_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -78,7 +78,7 @@ def test_a_flood_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(50):
         inbox.take(TOPIC, msgspec.json.encode(GOOD))
         inbox.take(TOPIC, b"{" * 100_000)
-    assert inbox.counts == {"unknown event": 50, "void": 50}
+    assert +inbox.counts == {"void": 50, "unknown": 50}
     assert len(caplog.records) == 2
 
 
@@ -88,5 +88,5 @@ def test_a_full_disk_is_a_line_not_a_traceback(caplog: pytest.LogCaptureFixture)
 
     inbox = FeedbackDesk(judge)
     inbox.take(TOPIC, msgspec.json.encode(GOOD))
-    assert inbox.counts == {"lost": 1}
+    assert +inbox.counts == {"lost": 1}
     assert "No space left on device" in caplog.text

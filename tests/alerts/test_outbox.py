@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rainwatchd.alerts.ledger import MOST_CLIPS
 from rainwatchd.alerts.outbox import REMOVE_AFTER_S, REMOVE_BATCH, RETRY_S, Outbox, OutboxOptions
 from tests.detections import PHASES, detection, event
 
@@ -495,3 +496,47 @@ def test_closing_writes_what_memory_holds_or_says_what_is_lost(harness: Harness)
         harness.put(*range(60, 120))
         assert harness.outbox.close() > 0
     harness.open()
+
+
+def references(harness: Harness) -> list[str]:
+    return [m.payload.decode() for m in harness.outbox.take(1000, set()) if m.refers]
+
+
+def test_references_to_clips_come_last_newest_first_across_runs(harness: Harness) -> None:
+    harness.put(1)
+    for number in (1, 2):
+        harness.outbox.put_clip(detection(number).event_id, f"{number}.flac")
+    harness.reopen()
+    harness.outbox.put_clip(detection(3).event_id, "3.flac")
+    harness.put(4)
+    harness.reopen()
+
+    assert references(harness) == ["3.flac", "2.flac", "1.flac"]
+    first = [message.refers for message in harness.outbox.take(1000, set())]
+    assert first == [False, False, True, True, True]
+    harness.outbox.put(detection(5))
+    assert harness.outbox.take(1, set())[0].event_id == detection(5).event_id
+    harness.outbox.acknowledge((detection(3).event_id + "/clip", 0))
+    harness.reopen()
+    assert references(harness) == ["2.flac", "1.flac"]
+
+
+def test_references_to_clips_are_bounded_and_the_first_to_go(harness: Harness) -> None:
+    for number in range(MOST_CLIPS + 5):
+        harness.outbox.put_clip(detection(number).event_id, f"{number}.flac")
+    names = references(harness)
+    assert (len(names), names[0], names[-1]) == (MOST_CLIPS, f"{MOST_CLIPS + 4}.flac", "5.flac")
+
+    harness.max_bytes = 65536
+    harness.reopen()
+    harness.put(*range(200))
+    assert references(harness) == []
+    assert harness.outbox.depth > 0
+
+
+def test_an_outbox_of_references_alone_numbers_events_as_ever(harness: Harness) -> None:
+    harness.outbox.put_clip(detection(1).event_id, "1.flac")
+    harness.reopen()
+    harness.put(2)
+    (onset, clip) = harness.outbox.take(9, set())
+    assert (onset.born > 0, clip.refers) == (True, True)

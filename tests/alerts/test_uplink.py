@@ -125,19 +125,50 @@ def test_last_will_tells_of_a_device_that_was_cut_off(tmp_path: Path, broker: Br
         until(lambda: "gone" in subscriber.states, "the Last Will")
 
 
-def test_health_and_clips_may_be_lost_but_not_pile_up(tmp_path: Path, broker: Broker) -> None:
+def test_health_may_be_lost_but_does_not_pile_up(tmp_path: Path, broker: Broker) -> None:
     with device(tmp_path, port=free_port()) as canopy:
         for minute in range(1000):
-            canopy.uplink.offer(TOPICS.health, str(minute).encode(), retain=True)
-            canopy.uplink.offer(TOPICS.clip(f"{minute:03}"), b"sound")
+            canopy.uplink.offer(f"{TOPICS.health}/{minute}", str(minute).encode(), retain=True)
         assert len(canopy.uplink._offers) <= 16
     with Subscriber(broker.port) as subscriber, device(tmp_path, port=broker.port) as canopy:
         canopy.uplink.offer(TOPICS.health, b"7", retain=True)
-        canopy.uplink.offer(TOPICS.clip("018f"), b"sound")
-        until(lambda: len(subscriber.received) >= 3, "health and clip")
+        until(lambda: len(subscriber.received) >= 2, "health")
 
         assert [m.payload for m in subscriber.on("/health")] == [b"7"]
-        assert [m.payload for m in subscriber.on("/clip/018f")] == [b"sound"]
+
+
+def clip(number: int) -> tuple[str, str]:
+    """The arguments by which an event's clip is sent."""
+    return event(number)[0].event_id, f"{number}.flac"
+
+
+def clips(subscriber: Subscriber) -> list[str]:
+    return [message.topic for message in subscriber.received if "/clip/" in message.topic]
+
+
+def test_clips_outlast_an_outage_and_a_restart_behind_all_alerts(
+    tmp_path: Path, broker: Broker
+) -> None:
+    away = Device(tmp_path / "state", port=free_port())
+    for number in range(3):
+        away.put(number)
+        away.uplink.send_clip(*clip(number))
+    away.outbox.close()
+
+    def read(name: str) -> bytes | None:
+        return None if name == "1.flac" else name.encode()
+
+    with Subscriber(broker.port) as subscriber:
+        canopy = Device(tmp_path / "state", port=broker.port)
+        canopy.uplink.read_clips(read)
+        canopy.uplink.start()
+        canopy.await_empty()
+        canopy.uplink.stop(5.0, OFFLINE)
+        canopy.outbox.close()
+        until(lambda: len(clips(subscriber)) == 2, "the clips")
+        heard = [m for m in subscriber.received if "/detection" in m.topic or "/clip/" in m.topic]
+        assert [m.payload for m in heard[9:]] == [b"2.flac", b"0.flac"]
+        assert heard[9].topic == TOPICS.clip(clip(2)[0])
 
 
 def test_a_clip_beyond_the_brokers_limit_does_not_end_the_session(tmp_path: Path) -> None:
@@ -148,11 +179,13 @@ def test_a_clip_beyond_the_brokers_limit_does_not_end_the_session(tmp_path: Path
         Subscriber(broker.port) as subscriber,
         device(tmp_path, port=broker.port) as canopy,
     ):
-        canopy.uplink.offer(TOPICS.clip("big"), bytes(100_000))
-        canopy.uplink.offer(TOPICS.clip("small"), bytes(1000))
-        until(lambda: subscriber.on("/clip/small"), "the small clip")
+        canopy.uplink.read_clips(lambda name: bytes(100_000 if name == "2.flac" else 1000))
+        canopy.uplink.send_clip(*clip(2))
+        canopy.uplink.send_clip(*clip(1))
+        canopy.await_empty()
+        until(lambda: clips(subscriber), "the small clip")
 
-        assert subscriber.on("/clip/big") == []
+        assert clips(subscriber) == [TOPICS.clip(clip(1)[0])]
         assert canopy.troubles == [None] or canopy.troubles == []
 
 

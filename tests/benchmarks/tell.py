@@ -1,4 +1,4 @@
-"""What telling costs: onset to subscriber, draining a backlog, writes to the card.
+"""What telling costs: onset to subscriber, draining a backlog, writes to the card, clips.
 
 python -m tests.benchmarks.tell
 """
@@ -6,6 +6,7 @@ python -m tests.benchmarks.tell
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import random
 import statistics
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 import psutil
+import soundfile
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -26,6 +28,7 @@ from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink
+from rainwatchd.clips.preview import preview
 from rainwatchd.decision.decision import Decision
 from rainwatchd.hearing.model_file import PACKAGED, read_model
 from rainwatchd.hearing.model_spec import DecisionRule
@@ -36,6 +39,13 @@ from tests.detections import detection, event
 RATE_HZ = 16000
 WINDOW_S = 4.0
 STEP_S = 1.0
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+
+CLIP_S = 10.0
+
+LINK_BIT_S = 40_000
+"""What 2G gives upwards where reception is fair."""
 
 EVENTS_A_DAY = 40
 """A busy place: some saws, many motorcycles, a thunderstorm. Each event has one update."""
@@ -163,8 +173,11 @@ def drain(folder: Path, messages: int) -> tuple[float, int, int, float]:
     return messages / took_s, lost, repeats, (peak_bytes - began_bytes) / 1e6
 
 
-def writes_a_day(folder: Path) -> tuple[int, float]:
-    """Return commits and megabytes written by a day of alerts that are acknowledged at once."""
+def writes_a_day(folder: Path, *, clips: bool = False) -> tuple[int, float]:
+    """Return commits and megabytes written by a day of alerts that are acknowledged at once.
+
+    With `clips` each event has one that is published; the clip itself is on the card anyway.
+    """
     now_s = 0.0
     outbox = Outbox(folder / "state", OutboxOptions(), lambda _: None, lambda: now_s)
     commits = 0
@@ -188,6 +201,8 @@ def writes_a_day(folder: Path) -> tuple[int, float]:
             now_s += 1.0
             outbox.tend()
         outbox.put(event(number)[phase])
+        if clips and phase == 2:
+            outbox.put_clip(event(number)[0].event_id, f"20240512T000000.000Z_{number:012x}.flac")
         for message in outbox.take(16, set()):
             outbox.acknowledge(message.key)
     now_s += 3600
@@ -195,6 +210,17 @@ def writes_a_day(folder: Path) -> tuple[int, float]:
     written = psutil.Process().io_counters().write_chars - began_bytes
     outbox.close()
     return commits, written / 1e6
+
+
+def published_bytes() -> float:
+    """Return what is published of a clip, on average over the recordings of saws and engines."""
+    sizes = []
+    for label in ("chainsaw", "engine"):
+        for path in sorted((RECORDINGS / label).glob("*.ogg")):
+            opus = preview(path)
+            if opus is not None and soundfile.info(io.BytesIO(opus)).duration > CLIP_S - 0.5:
+                sizes.append(len(opus))
+    return statistics.mean(sizes)
 
 
 def shipped_rule() -> DecisionRule:
@@ -213,6 +239,9 @@ def table(events: int, messages: int) -> str:
         lines.append(f"| decision to subscriber | {sent_s[0]:.1f} ms | {sent_s[1]:.1f} ms |")
         rate_hz, lost, repeats, growth_mb = drain(folder / "drain", messages)
         commits, written_mb = writes_a_day(folder / "day")
+        with_clips, with_clips_mb = writes_a_day(folder / "clips", clips=True)
+    clip_bytes = published_bytes()
+    day_mb = EVENTS_A_DAY * clip_bytes / 1e6
     return "\n".join(
         [
             *lines,
@@ -223,6 +252,10 @@ def table(events: int, messages: int) -> str:
             f"{repeats} twice, memory +{growth_mb:.1f} MB |",
             f"| writes in a day of {EVENTS_A_DAY} events | {commits} commits, "
             f"{written_mb:.2f} MB |",
+            f"| and with their clips published | {with_clips} commits, {with_clips_mb:.2f} MB |",
+            f"| a published clip, over a link of {LINK_BIT_S / 1000:.0f} kbit/s | "
+            f"{clip_bytes / 1000:.0f} kB, {8 * clip_bytes / LINK_BIT_S:.1f} s; "
+            f"{day_mb:.2f} MB and {8e6 * day_mb / LINK_BIT_S / 60:.1f} minutes a day |",
         ]
     )
 

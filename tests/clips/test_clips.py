@@ -20,6 +20,7 @@ from rainwatchd.audio.ring import Gap, RingBuffer
 from rainwatchd.clips.clips import Clips
 from rainwatchd.clips.options import ClipOptions
 from rainwatchd.clips.plan import Origin
+from rainwatchd.clips.preview import preview
 from rainwatchd.clips.store import ClipStore, Quota, clip_name
 from rainwatchd.decision.events import Detection, Event, Identity, Phase
 from rainwatchd.hearing.log_mel import MelSpec
@@ -48,7 +49,7 @@ class Harness:
     def __init__(self, directory: Path, **options: Any) -> None:
         self.directory = directory
         self.troubles: list[str | None] = []
-        self.published: list[tuple[str, bytes]] = []
+        self.published: list[tuple[str, str]] = []
         chosen = ClipOptions(**({"min_free_bytes": 0} | options))
         self.history = RingBuffer(round(chosen.history_s(LATE_S) * RATE_HZ))
         self.clips = Clips(
@@ -58,7 +59,7 @@ class Harness:
             MEL,
             origin=Origin(Identity("canopy-7", None, None, "tiny 1"), "d1ge57"),
             report=self.troubles.append,
-            publish=lambda event_id, data: self.published.append((event_id, data)),
+            publish=lambda event_id, name: self.published.append((event_id, name)),
         )
         self.clips.start()
 
@@ -389,16 +390,57 @@ def test_the_picture_shows_the_sound(make: Make) -> None:
 
 
 def test_a_ranger_may_listen_to_ten_seconds(make: Make) -> None:
-    harness = make(publish=True)
+    harness = make(publish=True, pre_roll_s=4.0)
     offset = harness.whole_event(1, 10.0, 40.0)
     harness.close()
 
-    ((event_id, data),) = harness.published
-    assert event_id == offset.event_id
+    assert harness.published == [(offset.event_id, offset.clip)]
+    assert offset.clip is not None
+    data = harness.clips.preview(offset.clip)
+    assert data is not None
     info = soundfile.info(io.BytesIO(data))
     assert (info.format, info.subtype) == ("OGG", "OPUS")
     assert info.duration == pytest.approx(10.0, abs=0.1)
     assert len(data) < 60_000
+
+
+def test_what_is_published_begins_with_the_sound(tmp_path: Path, make: Make) -> None:
+    harness = make(publish=True, pre_roll_s=4.0)
+    offset = harness.whole_event(1, 10.0, 40.0)
+    harness.close()
+    assert offset.clip is not None
+    path = harness.directory / offset.clip
+    samples, _ = soundfile.read(path, dtype="float32")
+    soundfile.write(tmp_path / "own.flac", samples[4 * RATE_HZ : 14 * RATE_HZ], RATE_HZ)
+    # Without a label the sound begins at once.
+    np.testing.assert_array_equal(
+        *(
+            soundfile.read(io.BytesIO(opus or b""))[0]
+            for opus in (preview(tmp_path / "own.flac"), harness.clips.preview(offset.clip))
+        )
+    )
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "foreign", "empty"])
+def test_a_clip_that_is_gone_or_damaged_is_not_published(make: Make, damage: str) -> None:
+    harness = make(publish=True)
+    offset = harness.whole_event(1, 10.0, 20.0)
+    harness.close()
+    (path,) = harness.files()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": b"fLaC\0", "foreign": bytes(999), "empty": b""}[damage])
+    assert offset.clip is not None
+    assert harness.clips.preview(offset.clip) is None
+
+
+def test_without_leave_nothing_is_published(make: Make) -> None:
+    harness = make()
+    offset = harness.whole_event(1, 10.0, 20.0)
+    harness.close()
+    assert offset.clip is not None
+    assert (harness.published, harness.clips.preview(offset.clip)) == ([], None)
 
 
 @pytest.mark.parametrize("bad", [{"pre_roll_s": -1}, {"max_age_days": 0}, {"max_bytes": -1}])

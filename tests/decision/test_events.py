@@ -101,6 +101,7 @@ def test_status_and_health_keep_to_their_schemas() -> None:
         drops=0,
         outbox_depth=3,
         outbox_dropped=0,
+        feedback={"taken": 1, "void": 0, "unknown": 2, "lost": 0},
         disk_free_bytes=None,
         temperature_c=41.5,
         top_scores={"chainsaw": 0.01},

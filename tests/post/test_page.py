@@ -107,6 +107,7 @@ def health(device_id: str) -> Health:
         latency_s=0.3,
         outbox_depth=3,
         outbox_dropped=0,
+        feedback={"taken": 1, "void": 0, "unknown": 2, "lost": 0},
         disk_free_bytes=12_300_000_000,
         temperature_c=51.5,
         top_scores={"chainsaw": 0.02},

@@ -83,6 +83,7 @@ def health(device_id: str = "canopy-7", time_ms: int = NOON_MS, **changes: Any) 
         "latency_s": 0.1,
         "outbox_depth": 0,
         "outbox_dropped": 0,
+        "feedback": {},
         "disk_free_bytes": 10**9,
         "temperature_c": 40.0,
         "top_scores": {"chainsaw": 0.1},

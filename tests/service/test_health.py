@@ -74,9 +74,10 @@ def window(end_s: float, saw: float) -> Window:
 def test_a_report_covers_the_time_since_the_last(tmp_path: Path) -> None:
     meter, clock = Meter(), StreamClock(RATE_HZ)
     outbox = Outbox(tmp_path, OutboxOptions(), lambda _: None)
+    verdicts = {"taken": 2, "void": 0, "unknown": 1, "lost": 0}
 
     def report() -> dict[str, object]:
-        made = meter.report("canopy-7", clock, (3, 1), outbox, tmp_path)
+        made = meter.report("canopy-7", clock, (3, 1), outbox, verdicts, directory=tmp_path)
         validator("health").validate(msgspec.json.decode(msgspec.json.encode(made)))
         return msgspec.structs.asdict(made)
 
@@ -96,6 +97,7 @@ def test_a_report_covers_the_time_since_the_last(tmp_path: Path) -> None:
     assert heard["level_dbfs"] == -40.2
     assert heard["latency_s"] == 0.4
     assert heard["overruns"] == 3
+    assert heard["feedback"] == verdicts
     assert isinstance(heard["real_time_factor"], float)
 
     assert report()["latency_s"] is None

@@ -21,7 +21,7 @@ from rainwatchd.alerts.uplink import Uplink
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.audio.samples import Floats
 from rainwatchd.cli import main
-from rainwatchd.clips.labels import Verdict, decode
+from rainwatchd.clips.labels import decode
 from rainwatchd.config.options import Config, load
 from rainwatchd.decision.events import Detection
 from rainwatchd.hearing.classifier import Classifier
@@ -98,11 +98,7 @@ def test_the_nuisance_is_silent_afterwards_and_the_saw_is_found(
     serving = Classifier(model)
     device = Device(state, Config(), serving, uplink)
 
-    def judge(feedback: Feedback) -> bool:
-        verdict = Verdict(verdict=feedback.verdict, label=None, by=feedback.by, at=feedback.at)
-        return device.listener.judge(feedback.event_id, verdict)
-
-    desk = FeedbackDesk(judge)
+    desk = FeedbackDesk(device.listener.judge)
     uplink.subscribe(topics.feedback, desk.take, qos=1)
     with Subscriber(broker.port) as ranger:
         uplink.start()
