@@ -151,8 +151,9 @@ class Recording:
         odd = []
         reader = self._reader
         if reader is not None and reader.exceeded_s is not None:
+            there_is = "came" if isinstance(reader, PipeReader) else "the file holds"
             odd.append(
-                f"its header tells of {reader.exceeded_s:.3f} s; all that the file holds was heard"
+                f"its header tells of {reader.exceeded_s:.3f} s; all that {there_is} was heard"
             )
         if self._mixer.opposed:
             odd.append(

@@ -8,8 +8,8 @@ from typing import Literal
 
 from rainwatchd.audio.files.part import read_at
 
-UNKNOWN_BYTES = 0x7FFFF000
-"""Lengths from here on are what programs write that stream to a pipe and cannot know better."""
+_UNKNOWN_BYTES = ((0x7FFFF000, 0x80001000), (0xFFFFF000, 0x100000000), (1 << 62, 1 << 64))
+"""From and to: lengths that programs write which stream to a pipe and cannot know better."""
 
 _MOST_CHUNKS = 1000
 """More are no header; a file of nothing but tiny chunks would take hours."""
@@ -58,7 +58,7 @@ def walk(descriptor: int, at: int, size: int, layout: Layout) -> Iterator[Chunk]
     for _ in range(_MOST_CHUNKS):
         head = read_at(descriptor, at, layout.header_bytes)
         name, number = head[: layout.id_bytes], head[layout.id_bytes :]
-        if len(head) < layout.header_bytes or not _is_name(name[:4]):
+        if len(head) < layout.header_bytes or not is_name(name[:4]):
             return
         length = int.from_bytes(number, layout.byte_order)
         if layout.size_includes_header:
@@ -70,6 +70,11 @@ def walk(descriptor: int, at: int, size: int, layout: Layout) -> Iterator[Chunk]
         yield Chunk(name, body, length, at)
         if at >= size:
             return
+
+
+def tells_length(size: int) -> bool:
+    """Whether a header that says so many bytes knows how many there are."""
+    return size > 0 and not any(start <= size < stop for start, stop in _UNKNOWN_BYTES)
 
 
 def sound_bytes(
@@ -98,5 +103,6 @@ def _is_rest(
     return size - at <= _PADDING_BYTES and not any(read_at(descriptor, at, size - at))
 
 
-def _is_name(name: bytes) -> bool:
+def is_name(name: bytes) -> bool:
+    """Whether it can be a chunk's name: printable letters."""
     return all(32 <= letter < 127 for letter in name)

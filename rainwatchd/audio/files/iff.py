@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from rainwatchd.audio.files.chunks import UNKNOWN_BYTES, Chunk, Layout, sound_bytes, walk
+from rainwatchd.audio.files.chunks import Chunk, Layout, sound_bytes, tells_length, walk
 from rainwatchd.audio.files.part import Part, read_at
 
 _AIFF = Layout(4, 4, "big", 2)
@@ -61,7 +61,7 @@ def aiff_part(descriptor: int, at: int, size: int) -> Part | None:
     whole_frames = held // frame_bytes if frame_bytes > 0 else 0
     wrong = claimed < held or (kind not in _COMPRESSED and frames < whole_frames)
     promised = 1.0
-    if held > 0 and 8 < sound.size < UNKNOWN_BYTES:
+    if held > 0 and sound.size > 8 and tells_length(sound.size):
         promised = min(claimed, counted) / held if wrong else max(claimed, counted) / held
     if not wrong or held <= 0 or frame_bytes <= 0 or held > _LARGEST_SOUND:
         lost = held - claimed if claimed < held else 0
@@ -92,7 +92,7 @@ def au_part(descriptor: int, at: int, size: int) -> Part | None:
         header = header[:8] + b"\xff\xff\xff\xff" + header[12:]
         promised = claimed / held if claimed else 1.0
         return Part(chunk.body, size, header, promised, following=size)
-    promised = claimed / held if held > 0 and claimed < UNKNOWN_BYTES else 1.0
+    promised = claimed / held if held > 0 and tells_length(claimed) else 1.0
     return Part(at, size, promised=promised, following=chunk.end)
 
 
@@ -111,7 +111,7 @@ def caf_part(descriptor: int, at: int, size: int) -> Part | None:
     if data is None or not plain or data.body - at > _LONGEST_HEADER:
         return None
     held = sound_bytes(descriptor, data, size, _CAF, _CAF_KNOWN)
-    promised = data.size / held if held > 0 and 4 < data.size < UNKNOWN_BYTES else 1.0
+    promised = data.size / held if held > 0 and data.size > 4 and tells_length(data.size) else 1.0
     following = data.end if data.size == held else size
     if data.size != held:
         header = read_at(descriptor, at, data.body - at)[:-8] + held.to_bytes(8, "big")

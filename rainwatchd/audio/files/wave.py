@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from rainwatchd.audio.files.chunks import UNKNOWN_BYTES, Chunk, Layout, sound_bytes, walk
+from rainwatchd.audio.files.chunks import Chunk, Layout, sound_bytes, tells_length, walk
 from rainwatchd.audio.files.part import Part, read_at
 
 _LITTLE = Layout(4, 4, "little", 2)
@@ -49,9 +49,8 @@ def wave_part(descriptor: int, at: int, size: int) -> Part | None:
     if data is None or not form:
         return None
     held = sound_bytes(descriptor, data, size, layout, _KNOWN)
-    unknown = data.size == 0 or data.size >= UNKNOWN_BYTES
     following = data.end if data.size == held else size
-    promised = data.size / held if held > 0 and not unknown else 1.0
+    promised = data.size / held if held > 0 and tells_length(data.size) else 1.0
     if data.size < held or (held > _LARGEST_RIFF and layout is _LITTLE):
         header = wave_header(form, held, layout.byte_order)
         return Part(data.body, data.body + held, header, promised, following=following)
