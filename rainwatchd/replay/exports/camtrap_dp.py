@@ -1,16 +1,18 @@
 """A Camtrap DP data package: deployments, media, observations (version 1.0.2 of the standard).
 
-A recorder is a deployment, a recording its medium, a detection an observation of its own event.
-Camtrap DP knows no class for the sounds of people: a saw is ``human``, an engine ``vehicle``,
-anything else ``unknown``; the class itself is the observation's tag. Recordings whose time is not
-known can't be told in it and are left out; ``README.txt`` says how many.
+A recorder is a deployment, a recording its medium, a detection an observation of that medium: one
+recording may have many, each with its own start and end. Camtrap DP knows no class for the sounds
+of people: a saw is ``human``, an engine ``vehicle``, anything else ``unknown``; the class itself is
+the observation's tag. Recordings whose time is not known can't be told in it and are left out;
+``README.txt`` says how many.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,44 +37,28 @@ _MEDIA_TYPES = {
     "aiff": "audio/aiff",
 }
 
+# A reader wants all columns of the standard, in its order.
 DEPLOYMENTS = (
-    "deploymentID",
-    "locationID",
-    "latitude",
-    "longitude",
-    "deploymentStart",
-    "deploymentEnd",
-    "cameraID",
-    "deploymentComments",
+    "deploymentID locationID locationName latitude longitude coordinateUncertainty "
+    "deploymentStart deploymentEnd setupBy cameraID cameraModel cameraDelay cameraHeight "
+    "cameraDepth cameraTilt cameraHeading detectionDistance timestampIssues baitUse featureType "
+    "habitat deploymentGroups deploymentTags deploymentComments"
 )
 
 MEDIA = (
-    "mediaID",
-    "deploymentID",
-    "captureMethod",
-    "timestamp",
-    "filePath",
-    "filePublic",
-    "fileName",
-    "fileMediatype",
+    "mediaID deploymentID captureMethod timestamp filePath filePublic fileName fileMediatype "
+    "exifData favorite mediaComments"
 )
 
 OBSERVATIONS = (
-    "observationID",
-    "deploymentID",
-    "mediaID",
-    "eventID",
-    "eventStart",
-    "eventEnd",
-    "observationLevel",
-    "observationType",
-    "classificationMethod",
-    "classifiedBy",
-    "classificationTimestamp",
-    "classificationProbability",
-    "observationTags",
-    "observationComments",
+    "observationID deploymentID mediaID eventID eventStart eventEnd observationLevel "
+    "observationType cameraSetupType scientificName count lifeStage sex behavior individualID "
+    "individualPositionRadius individualPositionAngle individualSpeed bboxX bboxY bboxWidth "
+    "bboxHeight classificationMethod classifiedBy classificationTimestamp "
+    "classificationProbability observationTags observationComments"
 )
+
+_Row = Mapping[str, object]
 
 
 def write(folder: Path, to: Path) -> None:
@@ -84,70 +70,97 @@ def write(folder: Path, to: Path) -> None:
             "archive once more with --lat and --lon; it hears nothing twice"
         )
     dated = [record for record in archive.records if record.start is not None]
-    by_device: dict[str, list[Record]] = defaultdict(list)
-    for record in dated:
-        by_device[record.device].append(record)
-    write_rows(to / "deployments.csv", DEPLOYMENTS, _deployments(by_device, archive))
-    write_rows(to / "media.csv", MEDIA, _media(dated))
-    write_rows(to / "observations.csv", OBSERVATIONS, _observations(dated, archive))
+    media = list(zip(_marks(dated), dated, strict=True))
+    above = _common_folder(dated)
+    _write_table(to / "deployments.csv", DEPLOYMENTS, _deployments(dated, archive))
+    _write_table(to / "media.csv", MEDIA, _media(media, above))
+    _write_table(to / "observations.csv", OBSERVATIONS, _observations(media, archive))
     (to / "datapackage.json").write_text(json.dumps(_package(archive, dated), indent=2) + "\n")
     (to / "README.txt").write_text(
         f"{len(dated)} of {len(archive.records)} recordings; the time of the others is not known.\n"
+        f"Paths in media.csv begin in {above or 'the folder where they were heard'}\n",
+        "utf-8",
     )
 
 
-def _deployments(
-    by_device: dict[str, list[Record]], archive: Archive
-) -> Iterator[Sequence[object]]:
-    for device, records in sorted(by_device.items()):
-        mark = archive.mark
-        yield (
-            device,
-            device,
-            mark.lat,
-            mark.lon,
-            _seconds(min(map(_start, records))),
-            _seconds(max(map(_end, records))),
-            device,
-            "an acoustic recorder",
-        )
+def _write_table(path: Path, columns: str, rows: Iterable[_Row]) -> None:
+    names = columns.split()
+    write_rows(path, names, ([row.get(name, "") for name in names] for row in rows))
 
 
-def _media(records: Sequence[Record]) -> Iterator[Sequence[object]]:
+def _deployments(records: Sequence[Record], archive: Archive) -> Iterator[_Row]:
+    by_device: dict[str, list[Record]] = defaultdict(list)
     for record in records:
+        by_device[record.device].append(record)
+    for device, made in sorted(by_device.items()):
+        yield {
+            "deploymentID": device,
+            "locationID": device,
+            "latitude": archive.mark.lat,
+            "longitude": archive.mark.lon,
+            "deploymentStart": _seconds(min(map(_start, made))),
+            "deploymentEnd": _seconds(max(map(_end, made))),
+            "cameraID": device,
+            "deploymentComments": "an acoustic recorder",
+        }
+
+
+def _media(media: Iterable[tuple[str, Record]], above: str) -> Iterator[_Row]:
+    for mark, record in media:
         suffix = record.name.rpartition(".")[2].lower()
-        yield (
-            record.path,
-            record.device,
-            "timeLapse",
-            _seconds(_start(record)),
-            record.path,
-            "false",
-            record.name,
-            _MEDIA_TYPES.get(suffix, f"audio/{suffix}"),
-        )
+        yield {
+            "mediaID": f"{record.path}{mark}",
+            "deploymentID": record.device,
+            "captureMethod": "timeLapse",
+            "timestamp": _seconds(_start(record)),
+            "filePath": _file_path(record.path, above),
+            "filePublic": "false",
+            "fileName": record.name,
+            "fileMediatype": _MEDIA_TYPES.get(suffix, f"audio/{suffix}"),
+        }
 
 
-def _observations(records: Sequence[Record], archive: Archive) -> Iterator[Sequence[object]]:
-    for record in records:
+def _observations(media: Iterable[tuple[str, Record]], archive: Archive) -> Iterator[_Row]:
+    for mark, record in media:
         for sound in record.sounds:
-            start = _start(record) + timedelta(seconds=sound.start_s)
-            yield (
-                sound.event_id,
-                record.device,
-                record.path,
-                sound.event_id,
-                _seconds(start),
-                _seconds(_start(record) + timedelta(seconds=sound.end_s)),
-                "event",
-                _TYPES.get(sound.label, "unknown"),
-                "machine",
-                f"{archive.mark.model}, rainwatchd {archive.mark.version}",
-                "",
-                f"{sound.peak_score:.4f}",
-                f"sound:{sound.label}",
-                f"{sound.start_s:.3f} s to {sound.end_s:.3f} s of the recording",
-            )
+            yield {
+                "observationID": f"{sound.event_id}{mark}",
+                "deploymentID": record.device,
+                "mediaID": f"{record.path}{mark}",
+                "eventID": f"{sound.event_id}{mark}",
+                "eventStart": _seconds(_start(record) + timedelta(seconds=sound.start_s)),
+                "eventEnd": _seconds(_start(record) + timedelta(seconds=sound.end_s)),
+                "observationLevel": "media",
+                "observationType": _TYPES.get(sound.label, "unknown"),
+                "classificationMethod": "machine",
+                "classifiedBy": f"{archive.mark.model}, rainwatchd {archive.mark.version}",
+                "classificationProbability": f"{sound.peak_score:.4f}",
+                "observationTags": f"sound:{sound.label}",
+                "observationComments": (
+                    f"{sound.start_s:.3f} s to {sound.end_s:.3f} s of the recording"
+                ),
+            }
+
+
+def _marks(records: Sequence[Record]) -> Iterator[str]:
+    """Tell apart by ``#2`` what has the same path but for letters that no text can show."""
+    seen: Counter[str] = Counter()
+    for record in records:
+        seen[record.path] += 1
+        yield "" if seen[record.path] == 1 else f"#{seen[record.path]}"
+
+
+def _common_folder(records: Sequence[Record]) -> str:
+    folders = [record.folder or "/" for record in records if record.path.startswith("/")]
+    return os.path.commonpath(folders) if folders else ""
+
+
+def _file_path(path: str, above: str) -> str:
+    """Write a path as the standard allows: no leading dot, slash or tilde, no two dots in a row."""
+    if path.startswith("/"):
+        path = path.removeprefix(above).lstrip("/")
+    path = path.replace("..", "%2E%2E")
+    return f"%{ord(path[0]):X}{path[1:]}" if path[0] in ".~" else path
 
 
 def _package(archive: Archive, records: Sequence[Record]) -> dict[str, object]:
@@ -166,7 +179,7 @@ def _package(archive: Archive, records: Sequence[Record]) -> dict[str, object]:
             "samplingDesign": "targeted",
             "captureMethod": ["timeLapse"],
             "individualAnimals": False,
-            "observationLevel": ["event"],
+            "observationLevel": ["media"],
         },
         "spatial": {"type": "Point", "coordinates": where},
         "temporal": {

@@ -34,7 +34,10 @@ def write(folder: Path, to: Path) -> None:
     (to / "sounds.txt").write_text("".join(f"{record.path}\n" for record in heard), "utf-8")
     selection, passed_s = 0, 0.0
     with (to / "detections.selections.txt").open("w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE)
+        # Raven knows no quoting; a path may hold quotes, but neither tabs nor ends of lines.
+        out = csv.writer(
+            file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None
+        )
         out.writerow(COLUMNS)
         for record in heard:
             for sound in record.sounds:

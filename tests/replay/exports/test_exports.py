@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 import pytest
-import soundfile
 
 from rainwatchd.cli import main
-from rainwatchd.config.options import Config
-from rainwatchd.replay.archive.run import Shard, run_archive
 from rainwatchd.replay.exports.clock_picture import clock_picture
 from tests.replay.archive.conftest import make_night
-
-
-@pytest.fixture(scope="module")
-def archive(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive of four recordings and an empty one."""
-    folder = tmp_path_factory.mktemp("archive")
-    make_night(folder / "night")
-    (folder / "night" / "empty.wav").touch()
-    unknown = folder / "night" / "b" / "unknown.wav"
-    sound, rate_hz = soundfile.read(unknown)
-    soundfile.write(unknown, np.concatenate((sound, np.zeros(2 * rate_hz))), rate_hz)
-    run_archive(
-        [folder / "night"],
-        Config(model=str(tiny_model), lat=1.5, lon=110.25),
-        folder / "out",
-        jobs=2,
-        shard=Shard(),
-        scores=True,
-        dask=None,
-        utc_offset=None,
-        err=io.StringIO(),
-    )
-    return folder / "out"
-
-
-def export(archive: Path, form: str) -> Path:
-    assert main(["export", str(archive), "--to", form]) == 0
-    return archive / "export" / form
+from tests.replay.exports.conftest import export, heard
 
 
 def test_csv_has_every_detection_and_every_recording(archive: Path) -> None:
@@ -86,11 +54,26 @@ def test_audacity_gets_a_track_a_recording(archive: Path) -> None:
         assert re.fullmatch(r"(\d+\.\d{6}\t\d+\.\d{6}\t\w+\n)+", track.read_text())
 
 
+def test_a_track_stays_in_its_folder_whatever_the_path(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_night(tmp_path / "cards")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    out = heard(Path("../cards/b"), Path("out"), tiny_model)
+    tracks = export(out, "audacity").rglob("*.labels.txt")
+    assert sorted(str(track.relative_to(out / "export/audacity")) for track in tracks) == [
+        "cards/b/20240512_210000.flac.labels.txt",
+        "cards/b/unknown.wav.labels.txt",
+    ]
+
+
 def test_kaleidoscope_gets_folder_file_offset_and_duration(archive: Path) -> None:
-    table = pd.read_csv(export(archive, "kaleidoscope") / "id.csv")
+    table = pd.read_csv(export(archive, "kaleidoscope") / "cluster.csv")
     assert list(table["FOLDER"]) == ["a", "a", "b", "b"]
     assert (table["DURATION"] > 0).all()
-    assert list(table["TOP1MATCH"]) == ["chainsaw", "engine", "engine", "chainsaw"]
+    assert list(table["TOP1MATCH*"]) == ["chainsaw", "engine", "engine", "chainsaw"]
+    assert list(table["TIME"][:3]) == ["20:00:00", "06:00:00", "21:00:00"], "the recording's"
 
 
 def test_camtrap_dp_tells_deployments_media_and_observations(archive: Path) -> None:
@@ -121,6 +104,9 @@ def test_parquet_is_partitioned_by_device_and_day(archive: Path) -> None:
         ("ridge", "2024-05-13", "engine"),
     ]
     assert ds.dataset(folder / "files.parquet").count_rows() == 5
+    stale = folder / "detections" / "device=gone" / "day=2024-05-11" / "part-0.parquet"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"of a recording that has changed")
     export(archive, "parquet")
     again = ds.dataset(folder / "detections", partitioning="hive")
     assert again.count_rows() == 4, "exported twice, nothing is there twice"
