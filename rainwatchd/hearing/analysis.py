@@ -37,6 +37,20 @@ class Scorer(Protocol):
         """Classify one window of dB, shape ``(n_mels, frames)``; one score a label."""
 
 
+def step_frames(spec: ModelSpec, step_s: float | None) -> int:
+    """Return the frames from one window to the next: what is asked for, to the nearest hop.
+
+    None takes the model's step. Raises `ConfigError` where windows would leave sound out.
+    """
+    frames = spec.mel.frames_in(spec.step_s if step_s is None else step_s)
+    if not 1 <= frames <= spec.window_frames:
+        hop_s = spec.hop_length / spec.sample_rate_hz
+        raise ConfigError(
+            f"step_s is {step_s:g}; allowed with this model: {hop_s:g} to {spec.window_s:g}"
+        )
+    return frames
+
+
 class Analysis:
     """Cuts a stream of chunks and gaps into windows and has each one scored.
 
@@ -51,29 +65,30 @@ class Analysis:
         source_rate_hz: int,
         step_s: float | None = None,
         history_s: float = 0.0,
+        only: range | None = None,
     ) -> None:
-        """`step_s` None takes the model's; `history_s` is the span that clips may reach back."""
+        """`step_s` None takes the model's; `history_s` is the span that clips may reach back.
+
+        With `only`, windows are scored that begin at one of these samples at the model's rate;
+        the others' `scores` are empty, and they cost next to nothing.
+        """
         spec = classifier.spec
         self.classifier = classifier
         self.rate_hz = spec.sample_rate_hz
         """The model's rate, in which every index that leaves the analysis counts."""
-        step_frames = spec.mel.frames_in(spec.step_s if step_s is None else step_s)
-        hop_s = spec.hop_length / spec.sample_rate_hz
-        if not 1 <= step_frames <= spec.window_frames:
-            raise ConfigError(
-                f"step_s is {step_s:g}; allowed with this model: {hop_s:g} to {spec.window_s:g}"
-            )
-        self.step_s = step_frames * hop_s
+        frames = step_frames(spec, step_s)
+        self.step_s = frames * (spec.hop_length / spec.sample_rate_hz)
         """From one window to the next: what was asked for, to the nearest hop."""
         self._source_rate_hz = source_rate_hz
         self._window_samples = spec.mel.samples_in(spec.window_frames)
-        self._step_samples = step_frames * spec.hop_length
+        self._step_samples = frames * spec.hop_length
         self.history = RingBuffer(max(round(history_s * self.rate_hz), self._window_samples))
         """The newest samples at the model's rate."""
         self.log_mel: Floats = np.full((spec.n_mels, spec.window_frames), FLOOR_DB, np.float32)
         """dB of the window given out last, shape ``(n_mels, frames)``."""
         self._resampler = Resampler(source_rate_hz, self.rate_hz)
         self._bridge_samples = round(BRIDGE_S * source_rate_hz)
+        self._only = only
         self._tail: Floats = np.zeros(0, np.float32)
         self._frames = LogMel(spec.mel)
         self._stretch_start = 0
@@ -137,18 +152,25 @@ class Analysis:
     def _window(self, end: int) -> Window:
         # Frames are made a whole step at a time, not as samples come: a matrix product's last
         # bits depend on its size, and the scores must not depend on the sizes of the chunks.
+        start = end - self._window_samples
         new = self.history.copy(self._taken, end).samples
-        frames = self._frames.push(new)
-        count = frames.shape[1]
-        self.log_mel[:, :-count] = self.log_mel[:, count:]
-        self.log_mel[:, -count:] = frames
+        only = self._only
+        scored = only is None or start in only
+        # A window that is scored may hold frames that came with windows before it.
+        if only is None or only.start - self._window_samples < start < only.stop:
+            frames = self._frames.push(new)
+            count = frames.shape[1]
+            self.log_mel[:, :-count] = self.log_mel[:, count:]
+            self.log_mel[:, -count:] = frames
+        else:
+            self._frames.pass_over(new)
         self._taken = end
         self._next_end = end + self._step_samples
         return Window(
-            start=end - self._window_samples,
+            start=start,
             end=end,
-            scores=self.classifier.scores(self.log_mel),
-            level_dbfs=level_dbfs(new[-self._step_samples :]),
+            scores=self.classifier.scores(self.log_mel) if scored else (),
+            level_dbfs=level_dbfs(new[-self._step_samples :]) if scored else FLOOR_DB,
         )
 
     def _skip(self, gap: Gap) -> None:

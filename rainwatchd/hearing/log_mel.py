@@ -103,6 +103,13 @@ class LogMel:
         self._pending = joined[count * spec.hop_length :].copy()
         return out
 
+    def pass_over(self, samples: Floats) -> None:
+        """Take samples as `push` does, for the frames that come behind them alone."""
+        spec = self.spec
+        joined = np.concatenate((self._pending, samples))
+        count = max(0, 1 + (joined.size - spec.n_fft) // spec.hop_length)
+        self._pending = joined[count * spec.hop_length :].copy()
+
 
 def _hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
     linear = hz * (3.0 / 200.0)

@@ -62,7 +62,7 @@ def run(
         batch = Batch(
             Replay(config, replay_id(config), args.realtime, args.utc_offset, follow),
             config.model_path,
-            jobs=1 if args.realtime else min(jobs, len(recordings)),
+            jobs=1 if args.realtime else jobs,
             with_windows=args.verbose or args.scores is not None,
             watch=progress.follow,
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rainwatchd.errors import AudioError
+from rainwatchd.replay.listening import Piece
 from rainwatchd.replay.replay import Heard, Item
 from rainwatchd.replay.report import clock
 
@@ -23,6 +24,26 @@ _LINE_S = 60.0
 
 _WIDTH, _HEIGHT = 100, 24
 """Of a terminal that doesn't know its own."""
+
+
+Watch = Callable[[int, float, float], None]
+"""Told of the recording of that number, counted from 0: seconds heard, and which part that is."""
+
+
+class Sums:
+    """Adds up how far the pieces of recordings are that are heard side by side."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._pieces: dict[int, dict[int, tuple[float, float]]] = {}
+
+    def follow(self, number: int, piece: Piece | None, heard_s: float, part: float) -> None:
+        """Take how far a piece of the recording of that number is; None is the whole of it."""
+        if piece is not None:
+            of = self._pieces.setdefault(number, {})
+            of[piece.index] = (heard_s, part)
+            heard_s, part = (sum(values) for values in zip(*of.values(), strict=True))
+        self._watch(number, heard_s, part)
 
 
 class Progress:

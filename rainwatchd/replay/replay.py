@@ -11,19 +11,19 @@ from typing import Protocol
 from rainwatchd.audio.files.times import Start
 from rainwatchd.audio.formats import printable
 from rainwatchd.audio.recording import Recording
-from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
+from rainwatchd.audio.ring import Gap
 from rainwatchd.config.options import Config
 from rainwatchd.decision.clip_judgement import ClipJudgement
 from rainwatchd.decision.clock import FixedClock
 from rainwatchd.decision.decision import Decision
 from rainwatchd.decision.events import Announcer, Detection, Event, Identity
 from rainwatchd.errors import AudioError
-from rainwatchd.hearing.analysis import Analysis
+from rainwatchd.hearing.analysis import Analysis, step_frames
 from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.model_spec import ModelSpec
 from rainwatchd.hearing.window import Window
-
-_RING_SAMPLES = 1 << 16
-"""Room for two of a recording's blocks."""
+from rainwatchd.replay.listening import Ending, Listening, Opened, Passage, Piece, hear_piece
+from rainwatchd.replay.pool import Tell
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,85 @@ class Follower(Protocol):
         """Do what is left to do behind the last item; raise `OSError` if that fails."""
 
 
+class Model(Protocol):
+    """What judging needs of a classifier, or of the file that it is made from."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The metadata."""
+
+    @property
+    def name(self) -> str:
+        """Name and version."""
+
+
 Follow = Callable[[Path, datetime | None], Follower]
 """Begins to follow a recording, which begins at that time, if it is known."""
+
+
+class Judge:
+    """Turns the windows of one recording into what is found in it, whoever has heard them."""
+
+    def __init__(self, config: Config, device_id: str, model: Model, file: str) -> None:
+        """`file` is what the recording is called."""
+        spec = model.spec
+        self._file = file
+        self._rate_hz = spec.sample_rate_hz
+        step_s = step_frames(spec, config.step_s) * (spec.hop_length / spec.sample_rate_hz)
+        self._decision = Decision(
+            spec.labels, config.rules(spec), spec.sample_rate_hz, step_s, config.update_s
+        )
+        self._identity = Identity(device_id, config.lat, config.lon, model.name)
+        self._judgement = ClipJudgement(spec.labels, spec.clip_thresholds)
+        self._announcer: Announcer | None = None
+        self._start: Start | None = None
+        self._windows = 0
+        self._peaks: tuple[float, ...] | None = None
+
+    def push(self, passage: Passage, progress: float = 1.0) -> Iterator[Item]:
+        """Take what comes next of the recording; `progress` is the part of it that was heard."""
+        if isinstance(passage, Opened):
+            self._start = passage.start
+            clock = FixedClock(None if self._start is None else self._start.utc, self._rate_hz)
+            self._announcer = Announcer(self._identity, clock, self._rate_hz, self._file)
+        elif isinstance(passage, Gap):
+            yield from map(self._found, self._decision.gap(passage.start, passage.end))
+        elif isinstance(passage, Window):
+            self._peaks = tuple(map(max, self._peaks or passage.scores, passage.scores))
+            self._judgement.push(passage.scores)
+            self._windows += 1
+            yield Scored(
+                self._file,
+                passage.start / self._rate_hz,
+                passage.end / self._rate_hz,
+                passage.level_dbfs,
+                passage.scores,
+                progress,
+            )
+            yield from map(self._found, self._decision.push(passage))
+        else:
+            yield from map(self._found, self._decision.finish("end_of_stream"))
+            yield self._heard(passage)
+
+    def _found(self, event: Event) -> Found:
+        assert self._announcer is not None, "a window comes of what was opened"
+        end_s = None if event.end is None else event.end / self._rate_hz
+        detection = self._announcer.detection(event)
+        return Found(self._file, event.start / self._rate_hz, end_s, detection)
+
+    def _heard(self, ending: Ending) -> Heard:
+        start = self._start
+        return Heard(
+            self._file,
+            ending.duration_s,
+            self._peaks,
+            ending.failure,
+            ending.warnings,
+            start=None if start is None else start.utc,
+            assumed_utc=start is not None and start.assumed,
+            windows=self._windows,
+            judged=self._judgement.label,
+        )
 
 
 @dataclass(frozen=True)
@@ -113,84 +190,42 @@ class Replay:
         can be heard is heard, and other recordings still run. `name` is what the recording is
         called where `path` is only a copy of it.
         """
-        file = name or printable(path)
+        judge = self.judge(classifier, name or printable(path))
         audio = self.config.audio
         source = Recording(path, audio.channel_number, self.realtime, audio.zeros_are_faults)
         try:
             source.open()
-            start = source.start(self.utc_offset)
+            listening = Listening(source, classifier, self.config.step_s, self.utc_offset)
+            start = listening.opened.start
             utc = None if start is None else start.utc
             follower = None if self.follow is None else self.follow(path, utc)
-            for item in self._hear(source, file, classifier, start, follower):
+            for item in self._hear(source, listening, judge, follower):
                 yield item if follower is None else _seen(item, follower)
         except AudioError as error:
-            yield Heard(file, 0.0, None, str(error))
+            yield from judge.push(Ending(failure=str(error)))
         finally:
             source.close()
 
+    def hear_piece(
+        self, path: Path, piece: Piece, classifier: Classifier, tell: Tell
+    ) -> Iterator[Passage]:
+        """Yield what `judge` takes of a piece; see `listening.hear_piece`."""
+        config, utc_offset = self.config, self.utc_offset
+        return hear_piece(path, piece, classifier, tell, config=config, utc_offset=utc_offset)
+
+    def judge(self, model: Model, file: str) -> Judge:
+        """Return who judges one recording, which is called `file`."""
+        return Judge(self.config, self.device_id, model, file)
+
     def _hear(
-        self,
-        source: Recording,
-        file: str,
-        classifier: Classifier,
-        start: Start | None,
-        follower: Follower | None,
+        self, source: Recording, listening: Listening, judge: Judge, follower: Follower | None
     ) -> Iterator[Item]:
-        spec = classifier.spec
-        rate_hz = spec.sample_rate_hz
-        analysis = Analysis(classifier, source.rate_hz, self.config.step_s)
-        decision = Decision(
-            spec.labels,
-            self.config.rules(spec),
-            rate_hz,
-            analysis.step_s,
-            self.config.update_s,
-        )
-        identity = Identity(self.device_id, self.config.lat, self.config.lon, classifier.name)
-        clock = FixedClock(None if start is None else start.utc, rate_hz)
-        announcer = Announcer(identity, clock, rate_hz, file)
-
-        def found(event: Event) -> Found:
-            end_s = None if event.end is None else event.end / rate_hz
-            return Found(file, event.start / rate_hz, end_s, announcer.detection(event))
-
-        judgement = ClipJudgement(spec.labels, spec.clip_thresholds)
-        windows = 0
-        peaks: tuple[float, ...] | None = None
-        failure: str | None = None
-        try:
-            for window in _windows(source, analysis):
-                if isinstance(window, Gap):
-                    yield from map(found, decision.gap(window.start, window.end))
-                    continue
-                if follower is not None:
-                    follower.observe(analysis, window)
-                peaks = tuple(map(max, peaks or window.scores, window.scores))
-                judgement.push(window.scores)
-                windows += 1
-                yield Scored(
-                    file,
-                    window.start / rate_hz,
-                    window.end / rate_hz,
-                    window.level_dbfs,
-                    window.scores,
-                    source.progress,
-                )
-                yield from map(found, decision.push(window))
-        except AudioError as error:
-            failure = str(error)
-        yield from map(found, decision.finish("end_of_stream"))
-        yield Heard(
-            file,
-            source.position_s,
-            peaks,
-            failure,
-            tuple(source.warnings),
-            start=None if start is None else start.utc,
-            assumed_utc=start is not None and start.assumed,
-            windows=windows,
-            judged=judgement.label,
-        )
+        yield from judge.push(listening.opened)
+        for passage in listening:
+            if follower is not None and isinstance(passage, Window):
+                follower.observe(listening.analysis, passage)
+            yield from judge.push(passage, source.progress)
+        yield from judge.push(listening.ending)
 
 
 def _seen(item: Item, follower: Follower) -> Item:
@@ -203,36 +238,6 @@ def _seen(item: Item, follower: Follower) -> Item:
             failure = f"{error.filename or item.file}: {error.strerror}"
             return replace(item, failure=item.failure or failure)
     return item
-
-
-def _windows(source: Recording, analysis: Analysis) -> Iterator[Window | Gap]:
-    """Yield all that can be heard, and gaps in it at the model's rate.
-
-    Only then raise what the source complained of.
-    """
-    ring = RingBuffer(_RING_SAMPLES)
-    failure: AudioError | None = None
-    more = True
-    while more:
-        try:
-            more = source.fill(ring, timeout_s=1.0)
-        except AudioError as error:
-            failure, more = error, False
-        for item in ring:
-            yield from _heard(item, analysis)
-    yield from analysis.finish()
-    if failure is not None:
-        raise failure
-
-
-def _heard(item: Chunk | Gap, analysis: Analysis) -> Iterator[Window | Gap]:
-    if isinstance(item, Chunk) or analysis.bridges(item):
-        yield from analysis.push(item)
-        return
-    # Sound before a gap may be shorter than a window, or end between two steps.
-    yield from analysis.finish()
-    yield from analysis.push(item)
-    yield analysis.at_model_rate(item)
 
 
 def replay_id(config: Config) -> str:

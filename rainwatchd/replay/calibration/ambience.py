@@ -135,7 +135,7 @@ def _scored(
     batch = Batch(
         Replay(config, replay_id(config)),
         model.path,
-        jobs=min(jobs, len(paths)),
+        jobs=jobs,
         with_windows=True,
         watch=progress.follow,
     )
