@@ -141,8 +141,8 @@ def test_on_a_phone_the_newest_alert_is_found_heard_and_answered(
         assert colours > 50
         page.evaluate("() => document.querySelector('audio').play()")
         page.wait_for_function("() => document.querySelector('audio').currentTime > 0.2")
-        page.get_by_role("button", name="It is one").tap()
-        expect(page.locator(".given")).to_contain_text("It is one · hut")
+        page.get_by_role("button", name="True alarm").tap()
+        expect(page.locator(".given")).to_contain_text("True alarm · hut")
         until(lambda: subscriber.on(f"/feedback/{newer.event_id}"), "the verdict at the broker")
         (verdict,) = subscriber.on(f"/feedback/{newer.event_id}")
         assert verdict.topic.startswith("rainwatch/canopy-8/")
@@ -150,7 +150,7 @@ def test_on_a_phone_the_newest_alert_is_found_heard_and_answered(
         assert verdict.json["by"] == "hut"
         assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
         page.get_by_role("button", name="Back").tap()
-        expect(first).to_contain_text("It is one")
+        expect(first).to_contain_text("True alarm")
 
 
 def test_an_event_that_ends_stops_lasting(post: RunningPost, device: Device, visit: Visit) -> None:
@@ -182,7 +182,7 @@ def test_a_silent_device_is_on_the_tab_and_on_top_of_the_list(
     )
     page = visit(url(post), PHONE)
     tab = page.get_by_role("link", name="Devices, 1 silent")
-    expect(tab).to_have_text("Devices ✕1")
+    expect(tab).to_have_text("Devices✕1")
     tab.click()
     cards = page.locator("#device-list li h2")
     expect(cards).to_have_text(["canopy-2", "canopy-3", "canopy-1"])
@@ -193,12 +193,34 @@ def test_a_silent_device_is_on_the_tab_and_on_top_of_the_list(
     expect(page.locator("#device figure")).to_have_count(6)
 
 
+def test_a_device_that_falls_silent_without_a_word_is_noticed(
+    post: RunningPost, device: Device, visit: Visit
+) -> None:
+    page = visit("about:blank", PHONE)
+    page.clock.install()
+    device.publish(status("canopy-1"), health("canopy-1"))
+    page.goto(url(post) + "#/devices")
+    expect(page.locator("#device-list .state")).to_contain_text("online")
+    page.clock.fast_forward("06:00")
+    expect(page.locator("#device-list .state")).to_contain_text("silent (online)")
+    expect(page.locator("#tab-devices")).to_have_text("Devices✕1")
+
+
+def test_ages_go_by_the_clock_of_the_post(post: RunningPost, device: Device, visit: Visit) -> None:
+    page = visit("about:blank", PHONE)
+    page.clock.install(time=datetime.now(UTC) - timedelta(hours=5))
+    onset = alert(start=utc_text(datetime.now(UTC) - timedelta(minutes=3, seconds=30)))
+    device.publish(ended(onset))
+    page.goto(url(post))
+    expect(page.locator("#rows .age")).to_have_text("3 min. ago")
+
+
 def test_the_map_shows_who_hangs_where_and_what_was_heard(
     tmp_path: Path, broker: Broker, device: Device, visit: Visit
 ) -> None:
     lines = {
         "type": "Feature",
-        "properties": {"name": "Rio Verde"},
+        "properties": {"name": "Rio Verde", "waterway": "river"},
         "geometry": {"type": "LineString", "coordinates": [[-60.1, -3.1], [-59.9, -3.2]]},
     }
     (tmp_path / "rivers.geojson").write_text(json.dumps(lines))
@@ -209,7 +231,8 @@ def test_the_map_shows_who_hangs_where_and_what_was_heard(
         expect(page.locator("#map svg a")).to_have_attribute(
             "aria-label", re.compile("canopy-7, online, Chainsaw")
         )
-        expect(page.locator("#map path.line title")).to_have_text("Rio Verde")
+        expect(page.locator("#map path.way-river title")).to_have_text("Rio Verde")
+        expect(page.locator("#map text.quiet")).to_have_text("Rio Verde")
         expect(page.locator("#map .audible")).to_have_count(1)
         expect(page.locator("#map .scalebar")).to_contain_text("km")
         expect(page.locator(".unplaced")).to_contain_text("lost")
@@ -219,6 +242,26 @@ def test_the_map_shows_who_hangs_where_and_what_was_heard(
         page.get_by_role("button", name="All").click()
         page.locator("#map svg a").click()
         expect(page.locator("#title")).to_contain_text("Chainsaw")
+        page.locator("#detail").get_by_role("link", name="Map", exact=True).click()
+        expect(page.locator("#map .audible.wanted")).to_have_count(1)
+
+
+def test_devices_that_hang_close_to_each_other_are_one_mark_that_a_touch_takes_apart(
+    post: RunningPost, device: Device, visit: Visit
+) -> None:
+    for number, metres in enumerate((0, 40, 9000)):
+        lat = -3.1 - metres / 111_320
+        device.publish(
+            status(f"canopy-{number}", "offline" if number == 1 else "online"),
+            alert(number, device_id=f"canopy-{number}", lat=lat, lon=-60.0),
+        )
+    page = visit(url(post) + "#/map", PHONE, has_touch=True, is_mobile=True)
+    several = page.locator("#map svg a", has=page.locator(".count"))
+    expect(several).to_have_attribute("aria-label", re.compile("2 devices here, silent, Chainsaw"))
+    expect(page.locator("#map svg a")).to_have_count(2)
+    several.tap()
+    expect(page.locator("#map svg a[data-device='canopy-1']")).to_have_count(1)
+    expect(page.locator("#map svg a[data-device='canopy-0']")).to_have_count(1)
 
 
 def test_keys_move_and_judge(
@@ -233,7 +276,7 @@ def test_keys_move_and_judge(
         page.keyboard.press("j")
         expect(page.locator("#title")).to_contain_text("Engine")
         page.keyboard.press("f")
-        expect(page.locator(".given")).to_contain_text("Nothing")
+        expect(page.locator(".given")).to_contain_text("False alarm")
         page.keyboard.press("k")
         expect(page.locator("#title")).to_contain_text("Chainsaw")
         page.keyboard.press("u")
@@ -339,7 +382,7 @@ def test_a_viewer_looks_and_cannot_judge(
         page.get_by_label("Password").fill("a long password")
         page.get_by_role("button", name="Log in").last.click()
         page.locator("#rows li a").click()
-        expect(page.get_by_role("button", name="Nothing")).to_be_disabled()
+        expect(page.get_by_role("button", name="False alarm")).to_be_disabled()
         expect(page.locator("#detail")).to_contain_text("Rangers give verdicts.")
     finally:
         post.close()

@@ -271,6 +271,20 @@ def test_an_event_between_two_incidents_joins_them(records: Records) -> None:
     assert len({one["incident"] for one in records.queries.events(Filter())[0]}) == 1
 
 
+def test_a_backlog_by_clocks_that_were_not_set_is_no_incident(records: Records) -> None:
+    """All of it is listed by its arrival, which says nothing of when it was."""
+    late = {"clock_synced": False, "historical": True}
+    records.hear(
+        msgspec.structs.replace(detection(1), device_id="a", **late),
+        msgspec.structs.replace(detection(2), device_id="b", **late),
+        msgspec.structs.replace(detection(3), device_id="c", clock_synced=False),
+        msgspec.structs.replace(detection(4), device_id="d", clock_synced=False),
+    )
+    incidents = {one["device_id"]: one["incident"] for one in records.queries.events(Filter())[0]}
+    now = detection(3).event_id
+    assert incidents == {"a": None, "b": None, "c": now, "d": now}
+
+
 def test_distance() -> None:
     # A degree of latitude, and the antipode.
     assert distance_m(0, 0, 1, 0) == pytest.approx(111_195, rel=1e-4)

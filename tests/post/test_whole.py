@@ -115,8 +115,8 @@ def test_a_saw_is_heard_seen_played_and_answered_and_the_device_keeps_the_answer
     page.wait_for_function("() => document.querySelector('audio').currentTime > 0.5")
     expect(page.locator(".playhead")).to_be_visible()
     # The answer goes all the way to the label beside the device's own recording.
-    page.get_by_role("button", name="It is one").tap()
-    expect(page.locator(".given")).to_contain_text("It is one · hut")
+    page.get_by_role("button", name="True alarm").tap()
+    expect(page.locator(".given")).to_contain_text("True alarm · hut")
     event_id = page.url.rpartition("/")[2]
     labels = canopy.state / "clips"
 

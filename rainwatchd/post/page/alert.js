@@ -51,9 +51,10 @@ export class Alert {
     if (!event) return;
     const position = event.lat !== null && event.lon !== null;
     const facts = [
-      [t("when"), when(event.at)], [t("age"), el("span", { id: "age" })],
-      [t("lasts"), el("span", { id: "lasts" })], [t("sure"), sure(event)],
-      [t("level"), figure(event.level_dbfs, "dBFS")], [t("device"), event.device_id],
+      [t("device"), el("a", { href: `#/device/${encodeURIComponent(event.device_id)}` },
+        event.device_id)],
+      [t("when"), when(event.at)], [t("lasts"), el("span", { id: "lasts" })],
+      [t("sure"), sure(event)], [t("level"), figure(event.level_dbfs, "dBFS")],
       [t("position"), position
         ? el("a", { href: `geo:${event.lat},${event.lon}` }, `${event.lat}, ${event.lon}`)
         : t("no_position")],
@@ -65,7 +66,7 @@ export class Alert {
       el("button", { type: "button", id: "back", onclick: this.#back }, `← ${t("back")}`),
       el("h2", { tabindex: "-1", id: "title" },
         el("span", { class: `sign tint-${tint(event.class)}`, "aria-hidden": "true" },
-          sign(event.class)), " ", className(event.class)),
+          sign(event.class)), " ", className(event.class), " ", el("small", { id: "age" })),
       el("ul", { class: "remarks" },
         ...remarks(event).map(([kind, text]) => el("li", { class: `remark-${kind}` }, text)),
         event.incident ? el("li", { class: "remark-incident" }, t("incident")) : null),
@@ -74,10 +75,10 @@ export class Alert {
       el("dl", {}, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
       el("p", { class: "hand-on" },
         el("button", { type: "button", onclick: () => this.#copy() }, t("copy")),
+        position ? el("a", { class: "button", href: `#/map/${encodeURIComponent(event.device_id)}` },
+          t("tab.map")) : null,
         position ? el("a", { class: "button", href: `geo:${event.lat},${event.lon}` }, t("open_map"))
-          : null,
-        el("a", { class: "button", href: `#/device/${encodeURIComponent(event.device_id)}` },
-          t("to_device"))));
+          : null));
     this.#age();
     if (sound !== kept || !sound.childElementCount) this.#sound(sound);
   }
@@ -113,9 +114,10 @@ export class Alert {
 
   #age() {
     if (!this.event || !byId("age")) return;
-    say(byId("age"), ago(this.event.at));
     const ongoing = this.event.phase !== "offset";
-    say(byId("lasts"), ongoing ? t("ongoing", { for: running(this.event) }) : running(this.event));
+    say(byId("age"), ongoing ? t("ongoing", { for: running(this.event) }) : ago(this.event.at));
+    byId("age").className = ongoing ? "still" : "quiet";
+    say(byId("lasts"), running(this.event));
   }
 
   #verdicts() {

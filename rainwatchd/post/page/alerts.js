@@ -2,7 +2,7 @@
 
 import { byId, coalesced, el, say } from "./dom.js";
 import { ask, newerFirst, query } from "./post.js";
-import { ago, className, figure, lasting, t, when } from "./words.js";
+import { ago, className, figure, lasting, now, t, when } from "./words.js";
 
 const PAGE = 50;
 const MOST_ROWS = 300; // What stays in the page; older ones are read again when they are wanted.
@@ -194,6 +194,7 @@ export class Alerts {
   }
 
   #offerDevices() {
+    if (byId("filter-device")?.options.length === this.#post.devices.size + 1) return;
     offer("filter-device", [...this.#post.devices.keys()].sort(), this.filter.device);
   }
 
@@ -254,7 +255,7 @@ class Row {
 
 /** How long an event has lasted, or lasts; by the device's own count where its clock is wrong. */
 export function running(event) {
-  const since_s = (Date.now() - Date.parse(event.at)) / 1000;
+  const since_s = (now() - Date.parse(event.at)) / 1000;
   const lasts = event.phase !== "offset" && !event.historical;
   return lasting(lasts ? Math.max(event.duration_s, since_s) : event.duration_s);
 }

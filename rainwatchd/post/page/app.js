@@ -2,8 +2,9 @@
 
 import { Alert } from "./alert.js";
 import { Alerts, inWords } from "./alerts.js";
+import { DevicePage } from "./device.js";
 import { Devices } from "./devices.js";
-import { byId, coalesced, el, remember, remembered, say } from "./dom.js";
+import { byId, coalesced, el, fill, remember, remembered, say } from "./dom.js";
 import { ForestMap } from "./map.js";
 import { Post } from "./post.js";
 import { className, LANGUAGES, t, useLanguage } from "./words.js";
@@ -22,7 +23,7 @@ const open = (eventId) => go(`#/alert/${encodeURIComponent(eventId)}`);
 const alerts = new Alerts(post, open);
 const alert = new Alert(post, tell, () => go("#/alerts"));
 const map = new ForestMap(post, alerts);
-const devices = new Devices(post, tell);
+const devices = new Devices(post, new DevicePage(post));
 let audio = null;
 
 function tell(text) {
@@ -33,7 +34,7 @@ function tell(text) {
   tell.timer = setTimeout(() => node.classList.remove("shown"), 4000);
 }
 
-/** Show what the address says: #/alerts, #/alert/ID, #/map, #/devices, #/device/ID. */
+/** Show what the address says: #/alerts, #/alert/ID, #/map, #/map/ID, #/devices, #/device/ID. */
 function route() {
   const [, view = "alerts", id] = location.hash.split("/");
   const tab = { alert: "alerts", device: "devices" }[view] ?? (TABS.includes(view) ? view : "alerts");
@@ -53,7 +54,10 @@ function route() {
   if (!post.about?.role) return;
   if (view === "alert" && wanted) alert.show(wanted).then(() => byId("title")?.focus());
   else alert.leave();
-  if (beside === "map") map.build();
+  if (beside === "map") {
+    map.build();
+    map.show(view === "map" ? wanted : null);
+  }
   if (tab === "devices") {
     devices.build();
     devices.show(view === "device" ? wanted : null);
@@ -71,8 +75,8 @@ function build() {
       ...Object.entries(LANGUAGES).map(([tag, name]) => el("option",
         { value: tag, lang: tag, selected: tag === document.documentElement.lang }, name)))),
     el("button", { id: "theme", type: "button", onclick: changeTheme }),
-    el("h2", {}, t("keys")),
-    el("dl", {}, ...KEYS.flatMap((key) =>
+    el("h2", { class: "keys" }, t("keys")),
+    el("dl", { class: "keys" }, ...KEYS.flatMap((key) =>
       [el("dt", {}, el("kbd", {}, key)), el("dd", {}, t(`key.${key}`))])),
     el("p", { class: "quiet" }, t("legend")),
     el("button", { type: "button", onclick: () => byId("settings").close() }, t("close")));
@@ -119,7 +123,8 @@ function showSession() {
 /** Say on the tab itself how many devices are silent: nobody looks for what says nothing. */
 function showSilent() {
   const silent = [...post.devices.values()].filter((device) => device.silent).length;
-  say(byId("tab-devices"), silent ? `${t("tab.devices")} ✕${silent}` : t("tab.devices"));
+  fill(byId("tab-devices"), t("tab.devices"),
+    silent ? el("span", { class: "badge" }, `✕${silent}`) : null);
   byId("tab-devices").setAttribute("aria-label",
     silent ? t("devices_silent", { count: silent }) : t("tab.devices"));
 }

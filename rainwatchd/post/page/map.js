@@ -1,12 +1,16 @@
 // The map: devices by state, alerts by class and age, without tiles and without the internet.
 
-import { sign, tint } from "./alerts.js";
 import { byId, coalesced, el, svg } from "./dom.js";
-import { ask } from "./post.js";
-import { ago, className, figure, t } from "./words.js";
+import { drawn, names, shapes } from "./geojson.js";
+import { CELL, gathered, mark, RECENT_MS, written } from "./marks.js";
+import { ask, state } from "./post.js";
+import { figure, now, t } from "./words.js";
 
 const EARTH_M = 111_320; // One degree of latitude.
-const RECENT_MS = 24 * 3600 * 1000;
+const CLOSEST = 0.05; // Metres to a unit of the picture.
+const FARTHEST = 20_000;
+const MOST_RINGS = 300;
+const MARGIN = 60;
 
 /** Metres east and north of an origin; flat, which is right within a forest (equirectangular). */
 class Ground {
@@ -27,6 +31,7 @@ export class ForestMap {
   #view = null; // Centre in metres and metres to a unit of the picture.
   #ground = null;
   #lines = null;
+  #wanted = null;
   #svg;
   #aside;
   #width = 800;
@@ -52,7 +57,7 @@ export class ForestMap {
           el("button", { type: "button", "aria-label": t("zoom_in"), onclick: zoom(0.5) }, "+"),
           el("button", { type: "button", "aria-label": t("zoom_out"), onclick: zoom(2) }, "−"),
           el("button", { type: "button", "aria-label": t("zoom_all"), onclick: () => {
-            this.#view = null;
+            this.#view = this.#wanted = null;
             this.#draw();
           } }, "◻"))),
       this.#aside);
@@ -81,20 +86,35 @@ export class ForestMap {
     this.#draw();
   }
 
-  #placed() {
-    return [...this.#post.devices.values()].filter(({ lat, lon }) => lat !== null && lon !== null);
+  /** Put one device into the middle; null: leave the view as it is. */
+  show(deviceId) {
+    this.#wanted = deviceId;
+    if (deviceId) this.#view = null;
+    this.#draw();
   }
 
   #drawNow() {
     if (!this.#svg || byId("map").hidden) return;
-    const placed = this.#placed();
+    const placed = [];
+    const lost = [];
+    for (const device of this.#post.devices.values()) {
+      (device.lat === null || device.lon === null ? lost : placed).push(device);
+    }
     if (!this.#view) this.#fit(placed);
     const parts = [];
     if (this.#ground) {
-      parts.push(...this.#background(), ...this.#outlines());
-      const newest = this.#newest();
-      for (const device of placed) parts.push(this.#ring(device));
-      for (const device of placed) parts.push(this.#device(device, newest.get(device.device_id)));
+      const on = (lat, lon) => this.#on(lat, lon);
+      parts.push(...this.#background(), ...drawn(this.#lines ?? [], on));
+      const spots = this.#inView(placed);
+      parts.push(...this.#rings(spots));
+      const groups = gathered(spots, this.#corner());
+      parts.push(...groups.map((group) => mark(group, () => this.#closer(group))));
+      parts.push(...written([
+        ...groups.filter(({ members }) => members.length === 1).reverse().map(({ x, y, members }) =>
+          ({ x, y: y + 30, name: members[0].device.device_id, kind: "name" })),
+        ...names(this.#lines ?? [], on, this.#width, this.#height).map((place) =>
+          ({ ...place, kind: "name quiet" })),
+      ]));
       parts.push(this.#scaleBar());
     } else {
       parts.push(svg("text", { x: this.#width / 2, y: this.#height / 2, class: "empty" }, t("no_positions")));
@@ -106,7 +126,6 @@ export class ForestMap {
     if (focused) {
       this.#svg.querySelector(`[data-device="${CSS.escape(focused)}"]`)?.focus();
     }
-    const lost = [...this.#post.devices.values()].filter((device) => !placed.includes(device));
     this.#aside.replaceChildren(...(lost.length ? [
       el("h2", {}, t("without_position")),
       el("ul", {}, ...lost.slice(0, 200).map((device) =>
@@ -132,6 +151,10 @@ export class ForestMap {
     const [left, top] = this.#ground.at(north, west);
     const scale = Math.max((2 * -left + around_m) / this.#width, (2 * -top + around_m) / this.#height);
     this.#view = { x: 0, y: 0, scale };
+    const wanted = placed.find((device) => device.device_id === this.#wanted);
+    if (!wanted) return;
+    [this.#view.x, this.#view.y] = this.#ground.at(wanted.lat, wanted.lon);
+    this.#view.scale = (1.5 * around_m) / Math.min(this.#width, this.#height);
   }
 
   /** Where a place lies in the picture. */
@@ -152,61 +175,53 @@ export class ForestMap {
     })];
   }
 
-  #outlines() {
-    return (this.#lines ?? []).map(({ points, kind, name }) => {
-      const way = points.map(([lon, lat]) => this.#on(lat, lon).map((n) => n.toFixed(1)).join(" "));
-      if (kind === "point") {
-        const [x, y] = way[0].split(" ");
-        return svg("g", { class: "landmark" }, svg("circle", { cx: x, cy: y, r: 3 }),
-          svg("text", { x: Number(x) + 6, y }, name ?? ""));
-      }
-      return svg("path", { d: `M${way.join("L")}${kind === "area" ? "z" : ""}`, class: kind },
-        svg("title", {}, name ?? ""));
-    });
-  }
-
   /** Each device's newest alert of the last day. */
   #newest() {
     const newest = new Map();
     for (const event of this.#alerts.events.values()) {
       const known = newest.get(event.device_id);
-      const recent = Date.now() - Date.parse(event.at) < RECENT_MS;
+      const recent = now() - Date.parse(event.at) < RECENT_MS;
       if (recent && (!known || known.at < event.at)) newest.set(event.device_id, event);
     }
     return newest;
   }
 
-  #ring({ lat, lon }) {
-    const [cx, cy] = this.#on(lat, lon);
-    return svg("circle", {
-      cx, cy, r: (this.#post.about?.audible_m ?? 0) / this.#view.scale, class: "audible",
-    });
+  /** The devices that are to be seen, with their alerts and places in the picture. */
+  #inView(placed) {
+    const newest = this.#newest();
+    const spots = [];
+    for (const device of placed) {
+      const [x, y] = this.#on(device.lat, device.lon);
+      if (x > -MARGIN && x < this.#width + MARGIN && y > -MARGIN && y < this.#height + MARGIN) {
+        spots.push({ device, event: newest.get(device.device_id), x, y });
+      }
+    }
+    return spots;
   }
 
-  #device(device, event) {
-    const [x, y] = this.#on(device.lat, device.lon);
-    const kind = state(device);
-    const words = [device.device_id, t(`state.${kind}`)];
-    // A finger is wider than a dot.
-    const parts = [svg("circle", { r: 26, class: "touch" }),
-      svg("circle", { r: 7, class: `device state-${kind}` })];
-    if (kind !== "online") parts.push(svg("path", { d: "M-4-4 4 4M4-4-4 4", class: "cross" }));
-    if (event) {
-      words.push(`${className(event.class)} ${ago(event.at)}`);
-      const age = (Date.now() - Date.parse(event.at)) / RECENT_MS;
-      const fading = event.phase === "offset" ? Math.max(0.35, 1 - age) : 1;
-      parts.push(
-        svg("circle", { r: 15, class: `halo tint-${tint(event.class)}`, opacity: fading }),
-        svg("text", { x: 18, y: 6, class: `sign tint-${tint(event.class)}`, opacity: fading },
-          sign(event.class)));
-    }
-    parts.push(svg("text", { y: 30, class: "name" }, device.device_id));
-    const target = event ? `#/alert/${encodeURIComponent(event.event_id)}`
-      : `#/device/${encodeURIComponent(device.device_id)}`;
-    return svg("a", {
-      href: target, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
-      "aria-label": words.join(", "), "data-device": device.device_id,
-    }, svg("title", {}, words.join(", ")), ...parts);
+  /** How far each hears; of very many, or smaller than a mark, it would only be a grey field. */
+  #rings(spots) {
+    const r = (this.#post.about?.audible_m ?? 0) / this.#view.scale;
+    if (r < 4 || spots.length > MOST_RINGS) return [];
+    return spots.map(({ device, x, y }) => svg("circle", {
+      cx: x.toFixed(1), cy: y.toFixed(1), r: r.toFixed(1),
+      class: device.device_id === this.#wanted ? "audible wanted" : "audible",
+    }));
+  }
+
+  #corner() {
+    const { x, y, scale } = this.#view;
+    return [x / scale - this.#width / 2, y / scale - this.#height / 2];
+  }
+
+  /** Take several devices apart; the list has those that hang at one place. */
+  #closer({ members, x, y }) {
+    const spread = Math.max(...["x", "y"].map((axis) => {
+      const [low, high] = extent(members.map((spot) => spot[axis]));
+      return high - low;
+    }));
+    if (spread * this.#view.scale < CLOSEST) location.hash = "#/devices";
+    else this.#zoom(Math.min(0.5, spread / (3 * CELL)), x, y);
   }
 
   #scaleBar() {
@@ -222,7 +237,7 @@ export class ForestMap {
   #zoom(by, x, y) {
     if (!this.#view) return;
     const view = this.#view;
-    const scale = Math.max(0.05, Math.min(20_000, view.scale * by));
+    const scale = Math.max(CLOSEST, Math.min(FARTHEST, view.scale * by));
     view.x += (x - this.#width / 2) * (view.scale - scale);
     view.y += (y - this.#height / 2) * (view.scale - scale);
     view.scale = scale;
@@ -271,33 +286,7 @@ export class ForestMap {
   }
 }
 
-/** A device's state as it is drawn: silence outweighs what it said last. */
-export const state = (device) =>
-  device.silent ? "silent" : ["online", "degraded", "offline"].includes(device.state)
-    ? device.state : "unknown";
-
 function extent(values) {
   return values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)],
     [Infinity, -Infinity]);
-}
-
-/** Flatten GeoJSON (RFC 7946) to lines, areas and points with their names. */
-function* shapes(node, name = null) {
-  const own = node?.properties?.name ?? name;
-  const { type, coordinates } = node ?? {};
-  if (type === "FeatureCollection") for (const each of node.features) yield* shapes(each, own);
-  else if (type === "Feature") yield* shapes(node.geometry, own);
-  else if (type === "GeometryCollection") {
-    for (const each of node.geometries) yield* shapes(each, own);
-  } else if (type === "Point") yield { kind: "point", points: [coordinates], name: own };
-  else if (type === "MultiPoint") {
-    for (const point of coordinates) yield { kind: "point", points: [point], name: own };
-  } else if (type === "LineString") yield { kind: "line", points: coordinates, name: own };
-  else if (type === "MultiLineString") {
-    for (const points of coordinates) yield { kind: "line", points, name: own };
-  } else if (type === "Polygon") {
-    for (const points of coordinates) yield { kind: "area", points, name: own };
-  } else if (type === "MultiPolygon") {
-    for (const points of coordinates.flat()) yield { kind: "area", points, name: own };
-  }
 }

@@ -1,5 +1,9 @@
 // What the server knows: requests, the live stream, and what has been read so far.
 
+import { now, setClock } from "./words.js";
+
+const NOTICE_MS = 10_000;
+
 /** An answer that is no success; `status` is HTTP's, the message is the server's one line. */
 export class Refusal extends Error {
   constructor(status, message) {
@@ -29,6 +33,11 @@ export function query(filter) {
 export const newerFirst = (a, b) =>
   a.at === b.at ? (a.event_id < b.event_id ? 1 : -1) : a.at < b.at ? 1 : -1;
 
+/** A device's state as it is shown: silence outweighs what it said last. */
+export const state = (device) =>
+  device.silent ? "silent" : ["online", "degraded", "offline"].includes(device.state)
+    ? device.state : "unknown";
+
 /** Listeners by name, told in the order in which they came. */
 export class Signals {
   #listeners = new Map();
@@ -51,6 +60,11 @@ export class Post extends Signals {
   #stream = null;
   #retry = null;
 
+  constructor() {
+    super();
+    setInterval(() => this.#notice(), NOTICE_MS);
+  }
+
   async start() {
     this.use(await ask("about"));
   }
@@ -58,6 +72,7 @@ export class Post extends Signals {
   /** Take what `about` says: who this is decides what may be read. */
   use(about) {
     this.about = about;
+    setClock(about.now);
     this.tell("about");
     if (about.role) this.#listen();
     else this.#stop();
@@ -77,6 +92,16 @@ export class Post extends Signals {
     const { devices } = await ask("devices");
     this.devices = new Map(devices.map((device) => [device.device_id, device]));
     this.tell("devices", devices);
+  }
+
+  /** Silence sends no message: look who hasn't been heard for too long. */
+  #notice() {
+    if (!this.connected) return; // Then it is this page that hears nothing.
+    const since_ms = now() - 1000 * (this.about?.silent_after_s ?? Infinity);
+    const fallen = [...this.devices.values()].filter((device) =>
+      !device.silent && !(Date.parse(device.last_heard) >= since_ms));
+    for (const device of fallen) device.silent = true;
+    if (fallen.length) this.tell("devices", fallen);
   }
 
   #stop() {
@@ -99,9 +124,12 @@ export class Post extends Signals {
     let met = false;
     on("hello", (about) => {
       this.about = about;
+      setClock(about.now);
       this.#connection(true);
       this.tell("about");
-      if (!met) this.tell("reset");
+      // What devices said while the stream was cut off is not told again; events are.
+      if (met) this.readDevices().catch(() => this.#again());
+      else this.tell("reset");
       met = true;
     });
     on("events", (events) => this.tell("events", events));

@@ -10,7 +10,8 @@ export const LANGUAGES = {
 let words = {};
 let english = {};
 let language = "en";
-let relative, clock, day, number;
+let relative, clock, day, days, number;
+let ahead_ms = 0;
 
 /** Choose the language: what was chosen before, else the browser's, else English. */
 export async function useLanguage(wanted = remembered("language", null)) {
@@ -23,6 +24,7 @@ export async function useLanguage(wanted = remembered("language", null)) {
   clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
   day = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
   number = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+  days = new Intl.NumberFormat(language, { style: "unit", unit: "day", unitDisplay: "long" });
   document.documentElement.lang = language;
   return language;
 }
@@ -36,9 +38,18 @@ export function t(key, values = {}) {
 /** The name of a class; one that no language file knows is shown as it is. */
 export const className = (label) => words[`class.${label}`] ?? english[`class.${label}`] ?? label;
 
+/** Go by the post's clock, whatever this machine's says: all times that are shown come from there. */
+export function setClock(time) {
+  const at_ms = Date.parse(time);
+  if (Number.isFinite(at_ms)) ahead_ms = at_ms - Date.now();
+}
+
+/** The post's time in milliseconds since 1970. */
+export const now = () => Date.now() + ahead_ms;
+
 /** How long ago a time is: "3 min. ago". */
-export function ago(time, now = Date.now()) {
-  const past_s = (now - Date.parse(time)) / 1000;
+export function ago(time) {
+  const past_s = (now() - Date.parse(time)) / 1000;
   if (!Number.isFinite(past_s)) return "–";
   if (Math.abs(past_s) < 5) return t("now");
   for (const [unit, length_s] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
@@ -56,8 +67,9 @@ export function when(time) {
   return (at.toDateString() === new Date().toDateString() ? clock : day).format(at);
 }
 
-/** A length of time: "1:05:03". */
+/** A length of time: "1:05:03", and beyond two days "12 days". */
 export function lasting(duration_s) {
+  if (duration_s >= 2 * 86400) return days.format(Math.floor(duration_s / 86400));
   const whole = Math.max(0, Math.round(duration_s));
   const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   if (!parts[0]) parts.shift();

@@ -26,18 +26,19 @@ def join(db: sqlite3.Connection, new: sqlite3.Row) -> tuple[str | None, list[int
 
     Args:
         db: The store, while it is written to.
-        new: Row of ``events`` with ``id, event_id, device, class, at_ms, lat, lon``.
+        new: Row of ``events``.
 
     Returns:
         The incident's id (that of its first event) or None, and the rows of other events whose
         incident must become the same.
     """
-    if new["lat"] is None or new["lon"] is None:
+    if new["lat"] is None or new["lon"] is None or _when_is_unknown(new):
         return None, []
     rows = db.execute(
         "SELECT id, event_id, at_ms, lat, lon, incident FROM events"
         " WHERE class = ? AND at_ms BETWEEN ? AND ? AND device != ? AND lat IS NOT NULL"
-        " AND lon IS NOT NULL ORDER BY at_ms DESC LIMIT ?",
+        " AND lon IS NOT NULL AND (clock_synced OR NOT historical)"
+        " ORDER BY at_ms DESC LIMIT ?",
         (
             new["class"],
             new["at_ms"] - WITHIN_MS,
@@ -62,3 +63,8 @@ def join(db: sqlite3.Connection, new: sqlite3.Row) -> tuple[str | None, list[int
         members = db.execute("SELECT id FROM events WHERE incident = ?", (other,))
         changed += [row["id"] for row in members]
     return incident, sorted(set(changed))
+
+
+def _when_is_unknown(event: sqlite3.Row) -> bool:
+    """Whether an event came late, by a clock that wasn't set: a backlog is no incident."""
+    return bool(event["historical"] and not event["clock_synced"])
