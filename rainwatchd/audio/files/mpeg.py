@@ -1,7 +1,8 @@
 """MP3: whether its length is told or only guessed, and how all of it is read.
 
-libsndfile reads as many frames as the header of Xing (or VBRI) tells, and guesses by the first
-frame where there is none. Behind a header that tells more than there can be it reads them all.
+libsndfile reads as many frames as Xing's header tells, and guesses by the first frame where there
+is none; it takes VBRI's for sound. Behind a header that tells more than there can be it reads them
+all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ _KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES_HZ = (44100, 48000, 32000)
 
-_ENDLESS_FRAMES = 0x7FFFFFFF
+_HEADERS = (b"Xing", b"Info", b"VBRI")
+
+_MOST_FRAMES = 0x7FFFFFFF
+
+_SPARE_FRAMES = 2
+"""VBRI's own, and one that an encoder fills up."""
 
 
 @dataclass(frozen=True)
@@ -27,36 +33,55 @@ class _Frame:
 
     head: bytes
     length: int
-    bytes_per_s: int
     side_bytes: int
     """Between the head and the sound, where Xing's header is."""
+    samples: int
+
+    @property
+    def endless(self) -> bytes:
+        """A frame with a header of Xing that tells more frames than there can be."""
+        place = 4 + self.side_bytes
+        start = self.head + bytes(self.side_bytes) + b"Xing" + struct.pack(">II", 1, _MOST_FRAMES)
+        return start + bytes(self.length - place - 12)
 
 
 def mpeg_part(descriptor: int, at: int, size: int) -> Part | None:
     """Return the MP3 stream that begins at `at`, behind an ID3 tag perhaps; None if none does."""
     begin = behind_id3(descriptor, at)
-    frame = _frame(read_at(descriptor, begin, 4))
-    if frame is None or _frame(read_at(descriptor, begin + frame.length, 4)) is None:
+    frame = _first_frame(descriptor, begin)
+    if frame is None:
         return None
     start = read_at(descriptor, begin, frame.length)
     told = start.find(b"Xing", 4, 4 + frame.side_bytes + 4), start.find(b"Info", 4, 40)
     if max(told) >= 0:
-        flags = int.from_bytes(start[max(told) + 4 : max(told) + 8], "big")
-        length = int.from_bytes(start[max(told) + 12 : max(told) + 16], "big")
-        if flags & 1 and flags & 2 and frame.length < length < size - begin:
-            return Part(at, begin + length, chained=_chained)
+        flags, _, length = struct.unpack(">III", start[max(told) + 4 : max(told) + 16])
         if flags & 1:
-            return Part(at, size, chained=_chained)
-    elif start[36:40] == b"VBRI":
-        length = int.from_bytes(start[46:50], "big")
-        if frame.length < length < size - begin:
-            return Part(at, begin + length, chained=_chained)
-        return Part(at, size, chained=_chained)
-    header = bytearray(frame.length)
-    header[:4] = frame.head
-    place = 4 + frame.side_bytes
-    header[place : place + 12] = b"Xing" + struct.pack(">II", 1, _ENDLESS_FRAMES)
-    return Part(begin, size, bytes(header), counted=False, chained=_chained)
+            stop = _stop(descriptor, begin, length if flags & 2 else 0, size)
+            return Part(at, stop, chained=_chained)
+    stop, told_samples = size, None
+    if start[36:40] == b"VBRI":
+        length, frames = struct.unpack(">II", start[46:54])
+        stop = _stop(descriptor, begin, length, size)
+        told_samples = max(0, frames - _SPARE_FRAMES) * frame.samples or None
+        begin += frame.length
+    return Part(
+        begin, stop, frame.endless, counted=False, chained=_chained, told_samples=told_samples
+    )
+
+
+def _stop(descriptor: int, begin: int, length: int, size: int) -> int:
+    """Return the end of a stream of which a header says so many bytes.
+
+    It is right unless the sound goes on there without another header.
+    """
+    stop = begin + length
+    if not 0 < length < size - begin:
+        return size
+    behind = _chained(descriptor, begin, stop, size)
+    if behind is None:
+        return stop
+    start = read_at(descriptor, behind_id3(descriptor, behind), 64)
+    return stop if behind == stop and any(name in start for name in _HEADERS) else size
 
 
 def _chained(descriptor: int, _start: int, reached: int, size: int) -> int | None:
@@ -65,8 +90,8 @@ def _chained(descriptor: int, _start: int, reached: int, size: int) -> int | Non
     at = 0
     while at < len(block) - 4:
         if block.startswith(b"ID3", at) or _frame(block[at : at + 4]) is not None:
-            part = mpeg_part(descriptor, reached + at, size)
-            if part is not None:
+            begin = behind_id3(descriptor, reached + at)
+            if _first_frame(descriptor, begin) is not None:
                 return reached + at
         at += 1
     return None
@@ -79,6 +104,14 @@ def behind_id3(descriptor: int, at: int) -> int:
         return at
     length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
     return at + 10 + length + (10 if head[5] & 0x10 else 0)
+
+
+def _first_frame(descriptor: int, at: int) -> _Frame | None:
+    """Return the frame at `at`; None where there is none, or no second one behind it."""
+    frame = _frame(read_at(descriptor, at, 4))
+    if frame is None or _frame(read_at(descriptor, at + frame.length, 4)) is None:
+        return None
+    return frame
 
 
 def _frame(head: bytes) -> _Frame | None:
@@ -96,4 +129,4 @@ def _frame(head: bytes) -> _Frame | None:
     side_bytes = (17 if mono else 32) if first else (9 if mono else 17)
     if length < 4 + side_bytes + 12:
         return None
-    return _Frame(head, length, bytes_per_s, side_bytes)
+    return _Frame(head, length, side_bytes, 1152 if first else 576)

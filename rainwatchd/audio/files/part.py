@@ -27,6 +27,8 @@ class Part:
     """
     counted: bool = True
     """Whether the header counts frames; else libsndfile only guesses how many there are."""
+    told_samples: int | None = None
+    """What the file's header promises where libsndfile doesn't count by it."""
     following: int | None = None
     """Where another part may begin; None: where `chained` finds one."""
     chained: Callable[[int, int, int, int], int | None] | None = None

@@ -120,7 +120,11 @@ class FileReader:
 
     def _missing(self) -> str | None:
         promised_s = self.duration_s
-        if not self._part.counted or promised_s - self._read_s <= _SPARE_S:
+        if self._part.told_samples is not None:
+            promised_s = self._ended_s + self._part.told_samples / self.rate_hz
+        elif not self._part.counted:
+            return None
+        if promised_s - self._read_s <= _SPARE_S:
             return None
         heard = f"{self._read_s:.3f} s of the {promised_s:.3f} s"
         return f"cut short: {heard} that its header promises"

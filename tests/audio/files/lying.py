@@ -96,6 +96,13 @@ def mpeg_frame_bytes(head: bytes) -> int:
     return 144000 * kbits // (44100, 48000, 32000)[head[2] >> 2 & 3] + (head[2] >> 1 & 1)
 
 
+def with_vbri(content: bytes, frames: int, size: int) -> bytes:
+    """Put the header of VBRI in the place of Xing's: so many frames, so many bytes."""
+    length = mpeg_frame_bytes(content)
+    told = struct.pack(">4sHHHIIHHHH", b"VBRI", 1, 1105, 75, size, frames, 0, 1, 2, 100)
+    return content[:4] + (bytes(32) + told).ljust(length - 4, b"\0") + content[length:]
+
+
 def without_xing(content: bytes) -> bytes:
     """Take away an MP3's first frame, the one that tells its length."""
     assert b"Xing" in content[:64] or b"Info" in content[:64]

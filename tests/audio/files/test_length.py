@@ -12,7 +12,16 @@ from rainwatchd.audio.recording import Recording
 from rainwatchd.audio.ring import Gap, RingBuffer
 from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError
-from tests.audio.files.lying import LIARS, RATE_HZ, aiff, encoded, sound, wav, without_xing
+from tests.audio.files.lying import (
+    LIARS,
+    RATE_HZ,
+    aiff,
+    encoded,
+    sound,
+    wav,
+    with_vbri,
+    without_xing,
+)
 
 SOUND = sound(12.0)
 
@@ -238,6 +247,36 @@ def test_an_mp3_that_tells_too_many_frames_is_cut_short(
     assert found.samples.size > 0.99 * samples
     assert found.failure is not None
     assert "cut short" in found.failure
+
+
+@pytest.mark.parametrize("bytes_factor", [0.0, 0.3, 1.0, 2.0])
+@pytest.mark.parametrize("frames_factor", [0.0, 0.25, 1.0, 2.0])
+def test_an_mp3_whose_vbri_header_lies_is_heard_to_its_end(
+    tmp_path: Path, changing: tuple[bytes, int], frames_factor: float, bytes_factor: float
+) -> None:
+    content, samples = changing
+    at = content.index(b"Xing") + 8
+    frames = int.from_bytes(content[at : at + 4], "big")
+    told = round(frames * frames_factor), round(len(content) * bytes_factor)
+    found = heard(tmp_path, with_vbri(content, *told))
+    assert samples <= found.samples.size < samples + 3000
+    if frames_factor > 1:
+        assert "cut short: 28.017 s of the 56." in (found.failure or "")
+    else:
+        assert found.failure is None
+    cut = with_vbri(content, frames, len(content))[: len(content) * 2 // 3]
+    assert "s of the 27.977 s that its header promises" in (heard(tmp_path, cut).failure or "")
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.9, 2.0])
+def test_an_mp3_that_tells_wrong_bytes_alone_is_whole(
+    tmp_path: Path, changing: tuple[bytes, int], factor: float
+) -> None:
+    content, samples = changing
+    at = content.index(b"Xing") + 12
+    lying = content[:at] + struct.pack(">I", int(len(content) * factor)) + content[at + 4 :]
+    found = heard(tmp_path, lying)
+    assert (found.samples.size, found.failure) == (samples, None)
 
 
 def test_a_flac_cut_within_a_frame_is_heard_to_the_frame_before(tmp_path: Path) -> None:
