@@ -90,13 +90,10 @@ class Outbox:
         """Queue a detection; return whether it is on the medium, or else in memory only."""
         with self._lock:
             event_id = detection.event_id
-            if event_id not in self._born:
-                self._last_born += 1
-                self._born[event_id] = self._last_born
             message = Message(
                 event_id,
                 detection.seq,
-                self._born[event_id],
+                self._place(detection),
                 self._monotonic(),
                 detection.phase == "update",
                 msgspec.json.encode(detection),
@@ -189,6 +186,26 @@ class Outbox:
                 self._disk.close()
             self._memory.close()
             return lost
+
+    def _place(self, detection: Detection) -> int:
+        """Say where a detection's event stands among the others, the newest being last.
+
+        What is added after the offset stands with what still waits of its event.
+        """
+        event_id = detection.event_id
+        if event_id not in self._born:
+            earlier = self._waiting(event_id) if detection.seq else None
+            self._last_born += earlier is None
+            self._born[event_id] = earlier.born if earlier else self._last_born
+        return self._born[event_id]
+
+    def _waiting(self, event_id: str) -> Message | None:
+        try:
+            on_disk = self._disk and self._disk.first_of(event_id, self._acknowledged)
+        except sqlite3.Error as error:
+            self._lose_disk(error)
+            on_disk = None
+        return on_disk or self._memory.first_of(event_id, self._acknowledged)
 
     def _write(
         self,

@@ -6,6 +6,7 @@ and no alert depends on one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -39,6 +40,9 @@ _NEAR_MISS_S = (8.0, 2.0)
 Publish = Callable[[str, str], None]
 """Given an event id and the name of its clip, which `Clips.preview` knows."""
 
+Correct = Callable[[Detection], None]
+"""Given one more message of an event that is over, which takes back what the last one said."""
+
 
 class Clips:
     """Cuts the clips out of `history`, which holds `ClipOptions.history_s` of sound."""
@@ -53,6 +57,7 @@ class Clips:
         origin: Origin,
         report: Report,
         publish: Publish | None = None,
+        correct: Correct = lambda _: None,
     ) -> None:
         self.saved = 0
         self.handled = 0
@@ -67,10 +72,13 @@ class Clips:
         self._origin = origin
         self._report = report
         self._publish = publish if options.publish else None
+        self._correct = correct
         self._trouble: str | None = None
         self._plans: dict[str, Plan] = {}
         self._unsaved: dict[str, Plan] = {}
         self._unsaved_lock = threading.Lock()
+        self._failed: set[str] = set()
+        """Events that last while their clips are lost already."""
         self._jobs: queue.Queue[Job | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="clips", daemon=True)
 
@@ -81,7 +89,8 @@ class Clips:
     def attach(self, event: Event, detection: Detection) -> Detection:
         """Plan the event's clip and return the detection with its name.
 
-        While clips cannot be saved, or there is no room for this one, detections name none.
+        While clips cannot be saved, or there is no room for this one, detections name none. Where
+        it fails only after the offset has named it, `Correct` is given the offset without it.
         """
         rate_hz = self._mel.sample_rate_hz
         most_bytes = round(self._options.max_duration_s * rate_hz * 2)
@@ -110,7 +119,14 @@ class Clips:
         if event_id in self._plans:
             self._plans[event_id].detection = named
             self._plans[event_id].peak_score = detection.peak_score
-        return named if not self._trouble and self._store.has_room(most_bytes) else detection
+        likely = not self._trouble and self._store.has_room(most_bytes)
+        with self._unsaved_lock:
+            answer = named if likely and event_id not in self._failed else detection
+            if event.phase == "offset":
+                self._failed.discard(event_id)
+            if event_id in self._unsaved:
+                self._unsaved[event_id].announced = answer
+        return answer
 
     def miss(self, miss: NearMiss, clock: Clock) -> None:
         """Keep a near miss, if it is among the day's highest and nothing else waits."""
@@ -168,18 +184,18 @@ class Clips:
         for plan in self._plans.values():
             plan.stop = min(plan.stop, position)
         self.advance(position)
-        try:
+        with contextlib.suppress(queue.Full):
             self._jobs.put(None, timeout=timeout_s)
-        except queue.Full:
-            return
-        self._thread.join(timeout_s)
+            self._thread.join(timeout_s)
+        for plan in list(self._unsaved.values()):
+            self._settle(plan)
 
     def _put(self, job: Job) -> None:
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
             self.lost += 1
-            self._saved(job.plan)
+            self._settle(job.plan)
             self._tell("encoding falls behind; a clip was left out")
 
     def _work(self) -> None:
@@ -209,7 +225,7 @@ class Clips:
             log.exception("clips: unexpected error")
             self._tell(f"unexpected error: {error!r}")
         finally:
-            self._saved(job.plan)
+            self._settle(job.plan)
             self.handled += 1
         return True
 
@@ -222,10 +238,11 @@ class Clips:
             )
             return
         self._store.add(job.plan.name, flac)
+        job.plan.saved = True
         # A verdict comes either before the label is written, or finds it.
         with self._unsaved_lock:
             self._store.label(job.plan.name, job.label(self._mel.sample_rate_hz, self._origin))
-            self._forget(job.plan)
+            self._unsaved.pop(job.plan.event_id or "", None)
         self.saved += 1
         self._tell(None)
         if self._publish is not None and job.plan.event_id is not None:
@@ -244,13 +261,18 @@ class Clips:
         for _, stem in self._store.weakest_near_misses(plan.label, day, most):
             self._store.remove(stem)
 
-    def _saved(self, plan: Plan) -> None:
+    def _settle(self, plan: Plan) -> None:
+        """Take note that nothing more is done for a clip; take its name back if it isn't there."""
         with self._unsaved_lock:
-            self._forget(plan)
-
-    def _forget(self, plan: Plan) -> None:
-        if plan.event_id is not None:
-            self._unsaved.pop(plan.event_id, None)
+            waited = plan.event_id and self._unsaved.pop(plan.event_id, None)
+            last = plan.announced
+            if not waited or plan.saved or last is None:
+                return
+            if last.phase != "offset":
+                self._failed.add(last.event_id)
+                return
+        if last.clip is not None:
+            self._correct(msgspec.structs.replace(last, seq=last.seq + 1, clip=None))
 
     def _tell(self, trouble: str | None) -> None:
         if trouble != self._trouble:

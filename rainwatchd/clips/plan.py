@@ -37,6 +37,9 @@ class Plan:
     end: int | None = None
     """Of the sound; None while it lasts."""
     detection: Detection | None = None
+    announced: Detection | None = None
+    """The event's last message as it left, with the clip's name or without."""
+    saved: bool = False
     verdicts: list[Verdict] = field(default_factory=list)
 
 

@@ -149,6 +149,7 @@ class Daemon:
             report_clips=self._board.reporter("clips"),
             report_sound=self._board.reporter("sound"),
             publish_clip=self._uplink.send_clip,
+            correct=lambda detection: self._queue([detection]),
         )
         listener.start(self._ring, self._position, self._seam)
         self._config = config

@@ -10,7 +10,7 @@ from pathlib import Path
 from rainwatchd.alerts.feedback import Feedback
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.audio.samples import Floats
-from rainwatchd.clips.clips import Clips, Publish
+from rainwatchd.clips.clips import Clips, Correct, Publish
 from rainwatchd.clips.labels import Verdict
 from rainwatchd.clips.near_misses import NearMisses
 from rainwatchd.clips.plan import Origin
@@ -44,6 +44,7 @@ class Listener:
         report_clips: Report,
         report_sound: Report,
         publish_clip: Publish,
+        correct: Correct,
     ) -> None:
         """Raises `ConfigError` when the model can't do what the configuration wants."""
         spec, clips = classifier.spec, config.clips
@@ -79,6 +80,7 @@ class Listener:
                 origin=Origin(identity, classifier.digest),
                 report=report_clips,
                 publish=publish_clip,
+                correct=correct,
             )
 
     def start(self, ring: RingBuffer, position: int, seam: int) -> None:

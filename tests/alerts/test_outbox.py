@@ -110,6 +110,15 @@ def test_each_event_comes_in_order_and_the_newest_event_first(harness: Harness) 
     assert harness.outbox.depth == 0
 
 
+def test_what_is_added_after_the_offset_comes_last_of_its_event(harness: Harness) -> None:
+    harness.put(1, 2)
+    offset = event(1)[2]
+    harness.outbox.put(msgspec.structs.replace(offset, seq=offset.seq + 1, clip=None))
+
+    sent = [(int(m["event_id"][-12:], 16), m["seq"]) for m in harness.drain(window=1)]
+    assert sent == [(2, 0), (2, 1), (2, 2), (1, 0), (1, 1), (1, 2), (1, 3)]
+
+
 def test_the_next_message_of_an_event_waits_for_the_one_before(harness: Harness) -> None:
     harness.put(1)
     first = harness.outbox.take(10, set())

@@ -50,6 +50,7 @@ class Harness:
         self.directory = directory
         self.troubles: list[str | None] = []
         self.published: list[tuple[str, str]] = []
+        self.corrections: list[Detection] = []
         chosen = ClipOptions(**({"min_free_bytes": 0} | options))
         self.history = RingBuffer(round(chosen.history_s(LATE_S) * RATE_HZ))
         self.clips = Clips(
@@ -60,6 +61,7 @@ class Harness:
             origin=Origin(Identity("canopy-7", None, None, "tiny 1"), "d1ge57"),
             report=self.troubles.append,
             publish=lambda event_id, name: self.published.append((event_id, name)),
+            correct=self.corrections.append,
         )
         self.clips.start()
 
@@ -356,6 +358,57 @@ def test_a_folder_that_cannot_be_made_is_reported(make: Make, tmp_path: Path) ->
 
     assert harness.troubles[0] is not None
     assert str(tmp_path / "clips") in harness.troubles[0]
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("odd")])
+def test_a_clip_that_fails_after_it_was_named_is_taken_back(
+    make: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    harness = make()
+    monkeypatch.setattr(ClipStore, "add", fail)
+    offset = harness.whole_event(1, 10.0, 12.0)
+    harness.close()
+
+    assert offset.clip is not None
+    corrected = msgspec.structs.replace(offset, seq=offset.seq + 1, clip=None)
+    assert harness.corrections == [corrected]
+
+
+def test_a_clip_that_fails_while_its_event_lasts_is_named_no_more(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = make(max_duration_s=10.0)
+    harness.hear(6)
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipStore, "add", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O")))
+        assert harness.event(1, "onset", 4.0).clip is not None
+        harness.hear(20)
+        until(lambda: harness.clips.handled, "the first clip's failure")
+    harness.whole_event(2, 30.0, 32.0)
+    until(lambda: harness.clips.saved, "the second clip")
+    assert harness.event(1, "offset", 4.0, 35.0).clip is None
+    harness.close()
+
+    assert len(harness.files()) == 1
+    assert harness.corrections == []
+
+
+def test_a_clip_that_is_not_written_in_time_is_taken_back(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(Clips, "_save", lambda *_: gate.wait(20))
+    harness = make()
+    offset = harness.whole_event(1, 10.0, 12.0)
+    harness.clips.close(harness.history.written, 0.1)
+    gate.set()
+
+    assert [(told.event_id, told.clip) for told in harness.corrections] == [
+        (offset.event_id, None)
+    ]
 
 
 def test_slow_encoding_loses_clips_not_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,7 @@ class Ear:
             report_clips=lambda _: None,
             report_sound=self.said.append,
             publish_clip=lambda *_: None,
+            correct=lambda _: None,
         )
         listener.start(self.ring, self.position, self.seam)
         return listener

@@ -67,6 +67,7 @@ class Device:
             report_clips=lambda _: None,
             report_sound=lambda _: None,
             publish_clip=lambda *_: None,
+            correct=lambda _: None,
         )
         self.listener.start(self.ring, 0, 0)
         self._uplink = uplink
