@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,15 +87,12 @@ def _run(words: Sequence[str]) -> int:
         # Settings are YAML, and a JSON string is: a path may hold a colon, or be called null.
         settings["model"] = json.dumps(str(args.model))
 
-    def load_config() -> Config:
-        return load(args.config, settings)
-
     if args.check:
-        return _check(load_config())
+        return _check(load(args.config, settings, with_files=True))
     if args.list_devices:
         return _list_devices()
     if args.file:
-        return _replay(args, load_config(), parser)
+        return _replay(args, load(args.config, settings, with_files=args.mqtt), parser)
     for option in (
         *("json", "phases", "scores", "overwrite", "plot", "mqtt", "realtime", "jobs"),
         *("out", "shard", "dask", "utc_offset"),
@@ -103,7 +100,7 @@ def _run(words: Sequence[str]) -> int:
         if getattr(args, option) not in {None, False}:
             name = option.replace("_", "-")
             parser.error(f"--{name} goes with --file PATH; without it the daemon listens")
-    return _daemon(load_config, args.verbose)
+    return _daemon(args.config, settings, args.verbose)
 
 
 def _subcommand(name: str, words: Sequence[str]) -> int:
@@ -156,18 +153,26 @@ def _list_devices() -> int:
     return 0
 
 
-def _daemon(load: Callable[[], Config], verbose: bool) -> int:
+def _daemon(path: Path | None, settings: Mapping[str, str], verbose: bool) -> int:
+    import logging
+
+    from rainwatchd.config.options import load, missing_files
     from rainwatchd.service.journal import log_to_stderr, to_journal
     from rainwatchd.service.systemd_notify import SystemdNotify
 
     log_to_stderr(journal=to_journal())
-    # A mistake in the file is told before the network's runtime is loaded, which takes a cold
-    # board half a minute.
-    load()
+    # Mistakes are told before the network's runtime is loaded: half a minute on a cold board.
+    load(path, settings)
     SystemdNotify().status("loading")
     from rainwatchd.service.daemon import listen
 
-    listen(load, verbose=verbose)
+    def load_again() -> Config:
+        config = load(path, settings)
+        for mistake in missing_files(path, settings):
+            logging.error("%s", mistake)
+        return config
+
+    listen(load_again, verbose=verbose)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -25,6 +26,15 @@ PLAINTEXT = (
     "a password would travel to {host} as plain text: set mqtt.tls,"
     " or mqtt.allow_plaintext_password if the network is your own"
 )
+
+
+FILES = {
+    "tls_ca_file": "the certificate (PEM) of the authority that signed the broker's",
+    "tls_cert_file": "the device's certificate (PEM)",
+    "tls_key_file": "the private key (PEM) of the device's certificate",
+    "password_file": "the password",
+}
+"""Keys of `MqttOptions` that name files, and what these should hold."""
 
 
 class MqttError(RainwatchError):
@@ -91,6 +101,18 @@ def _beside_the_host(given: str) -> str | None:
     return f"host: {host.strip('[]') or 'NAME'}" + (f", port: {port}" if port else "") + tls
 
 
+def unusable(path: str, holds: str) -> str | None:
+    """Say why a file can't be what it should hold; None where it may be."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(1 << 20)
+    except OSError as error:
+        return f"{error.strerror}; it should hold {holds}"
+    if not content.strip() or ("(PEM)" in holds and b"-----BEGIN " not in content):
+        return f"it should hold {holds}, and does not"
+    return None
+
+
 def tls_context(options: MqttOptions) -> ssl.SSLContext:
     """Read the certificates anew, so that renewed ones need no restart; raise `MqttError`."""
     try:
@@ -98,8 +120,8 @@ def tls_context(options: MqttOptions) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or error
         raise MqttError(
-            f"mqtt.tls_ca_file {options.tls_ca_file}: {reason}; it should hold the certificate "
-            "(PEM) of the authority that signed the broker's"
+            f"mqtt.tls_ca_file {options.tls_ca_file}: {reason}; it should hold "
+            f"{FILES['tls_ca_file']}"
         ) from error
     if options.tls_cert_file:
         try:

@@ -6,24 +6,29 @@ own key.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeGuard, get_origin
 
 import msgspec
 
 from rainwatchd.config.lines import Document, Path, dotted, shortened
+from rainwatchd.config.meant import TYPOGRAPHIC_QUOTES, meant
+from rainwatchd.config.slips import NO_SECRETS, SECRETS
 
 Section = type[msgspec.Struct]
+
+QUOTES = tuple(TYPOGRAPHIC_QUOTES)
 
 Mistake = tuple[Path, str]
 """A value's path and what is wrong with it."""
 
-_HOME = re.compile(r"~\w*/")
+_SHELL = re.compile(r"(~\w*)(?:/|\Z)|(\$\w+|\$\{\w+\})/")
+"""Paths that a shell would complete."""
 
 
 def is_section(kind: object) -> TypeGuard[Section]:
@@ -33,19 +38,21 @@ def is_section(kind: object) -> TypeGuard[Section]:
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """Return what `word` was probably meant to be: ``lat`` for ``latitude``; None if nothing."""
-    names = list(names)
+    names, word = list(names), word.lower()
     for near in difflib.get_close_matches(word, names, n=1, cutoff=0.7):
         return near
     longer = [name for name in names if min(len(name), len(word)) >= 3]
     return next((name for name in longer if name.startswith(word) or word.startswith(name)), None)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Inspection:
     """Holds a document against the type of the whole of it."""
 
     document: Document
     whole: Section
+    named: Mapping[str, Section] = dataclasses.field(default_factory=dict)
+    """Keys that hold sections of any name -> what each of those holds."""
 
     def mistakes(self, values: Mapping[str, Any], wanted: Section, below: Path) -> Iterator[str]:
         """Yield a line for each mistake in the section `values`, which stands at `below`."""
@@ -54,7 +61,7 @@ class Inspection:
         for key, value in values.items():
             path = (*below, key)
             if key not in fields:
-                found = iter([self._line(path, self._unknown(path, fields))])
+                found = iter([self._line(path, self._unknown(path, value, fields))])
             elif is_section(fields[key]) and isinstance(value, Mapping):
                 found = self.mistakes(value, fields[key], path)
             elif get_origin(fields[key]) is dict and isinstance(value, Mapping):
@@ -81,17 +88,28 @@ class Inspection:
     def _wrong(self, path: Path, value: object, kind: Any) -> Iterator[str]:
         if isinstance(value, float) and not math.isfinite(value):
             yield self.wrong(path, value, "a finite number")
-        elif isinstance(value, str) and _HOME.match(value):
-            problem = f"{dotted(path)} is {shortened(value)}; only a shell knows ~, write it out"
-            yield self._line(path, f"{problem}: a path from / on")
+        elif isinstance(value, str) and (found := _SHELL.match(value)):
+            said, mark = f"{dotted(path)} is {shortened(value)}", "~" if found[1] else found[2]
+            problem = f"{said}; only a shell knows {mark}, write it out: a path from / on"
+            yield self._line(path, problem)
+        elif isinstance(value, str) and value[:1] in QUOTES and value[-1:] in QUOTES:
+            plain = f'{path[-1]}: "{shortened(value[1:-1])}"'
+            problem = f"{dotted(path)} is in typographic quotes; use plain ones: {plain}"
+            yield self._line(path, problem)
         elif not fits(value, kind):
             written = self.document.written.get(path, "")
             if isinstance(value, bool | int | float | date) and fits(written, kind):
                 said, quoted = shortened(written), f'{path[-1]}: "{shortened(written)}"'
                 problem = f"{dotted(path)} is {said}, {_read_as(value)}; quote it: {quoted}"
                 yield self._line(path, problem)
+            elif isinstance(value, list) and is_section(kind):
+                problem = f"{dotted(path)} is a list; write its keys without the dashes"
+                yield self._line(path, problem)
             else:
-                yield self.wrong(path, value, described(kind))
+                text = value if isinstance(value, str) else written
+                near = meant(text, lambda guess: fits(guess, kind))
+                allowed = described(kind) + (f"; did you mean {near}?" if near else "")
+                yield self.wrong(path, value, allowed)
 
     def _contradiction(
         self, values: Mapping[str, Any], wanted: Section, below: Path
@@ -106,13 +124,17 @@ class Inspection:
             section = f"{dotted(path[:1])}: " if below else ""
             yield self._line(path, f"{section}{problem}")
 
-    def _unknown(self, path: Path, known: Iterable[str]) -> str:
+    def _unknown(self, path: Path, value: object, known: Iterable[str]) -> str:
         *above, key = path
+        if str(key).lower() in SECRETS:
+            return NO_SECRETS
+        if not above and (place := self._written_flat(str(key), value)):
+            return place
         near = nearest(str(key), known)
         homes = [home for home in _homes(str(key), self.whole) if home != tuple(above)]
         if near is None and () in homes:
-            section = dotted(tuple(above))
-            return f"{shortened(str(key))} doesn't belong under {section}: begin it at the margin"
+            place = dotted(tuple(above))
+            return f"{shortened(str(key))} doesn't belong under {place}: begin it at the margin"
         sections = " or ".join(dotted(home) for home in homes if home)
         guesses = [dotted((*above, near))] if near else []
         if sections and not near:
@@ -123,6 +145,16 @@ class Inspection:
         if guesses:
             return f"{unknown}; did you mean {', or '.join(guesses)}?"
         return f"{unknown}; allowed: {', '.join(known)}"
+
+    def _written_flat(self, key: str, value: object) -> str | None:
+        """Say where ``mqtt.host`` at the margin belongs, and a section of free name."""
+        for home, section in self.named.items():
+            if isinstance(value, Mapping) and _all_known(value, section):
+                return f"{shortened(key)} belongs under {home}: move it there, indented"
+        home, _, last = key.rpartition(".")
+        if home in {dotted(home) for home in _homes(last, self.whole) if home}:
+            return f"{key} is for the command line; here {last} stands under {home}, indented"
+        return None
 
     def _shown(self, path: Path, value: object) -> str:
         if isinstance(value, Mapping):
@@ -183,6 +215,10 @@ def _homes(key: str, wanted: Section, at: Path = ()) -> Iterator[Path]:
             yield at
         if is_section(field.type):
             yield from _homes(key, field.type, (*at, field.encode_name))
+
+
+def _all_known(values: Mapping[str, object], section: Section) -> bool:
+    return bool(values) and set(values) <= {f.encode_name for f in msgspec.structs.fields(section)}
 
 
 def fits(value: object, kind: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import yaml
 
-from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.mqtt import FILES, MqttOptions, unusable
 from rainwatchd.alerts.outbox import OutboxOptions
 from rainwatchd.audio.options import AudioOptions
 from rainwatchd.clips.options import ClipOptions
@@ -85,17 +85,27 @@ def _own_name(machine_id: Path = Path("/etc/machine-id")) -> str:
     return f"{host}-{mark}" if re.fullmatch("[0-9a-f]{4}", mark) else host
 
 
-def load(path: Path | None, settings: Mapping[str, str] | None = None) -> Config:
+def load(
+    path: Path | None, settings: Mapping[str, str] | None = None, *, with_files: bool = False
+) -> Config:
     """Read and check the configuration.
 
     Args:
         path: The YAML file; None for `DEFAULT_PATH` where it exists, else the defaults.
         settings: Values from the command line by dotted key (``mqtt.port``), as YAML scalars.
+        with_files: Whether `missing_files` are mistakes too. To a device that listens they aren't:
+            its alerts wait on disk.
 
     Raises:
         ConfigError: Names file, line, key, value and what is allowed.
     """
-    return _decode(read(path, DEFAULT_PATH, settings, _scalar))
+    return _decode(read(path, DEFAULT_PATH, settings, _scalar), with_files=with_files)
+
+
+def missing_files(path: Path | None, settings: Mapping[str, str] | None = None) -> list[str]:
+    """Name the files that the connection to the broker needs and that can't be used, by line."""
+    document = read(path, DEFAULT_PATH, settings, _scalar)
+    return sorted(_missing(document, Inspection(document, Config)), key=document.line)
 
 
 def keys() -> dict[str, msgspec.structs.FieldInfo]:
@@ -136,19 +146,23 @@ def _scalar(key: str, text: str) -> Any:
     return text if not fits(value, kind) and fits(text, kind) else value
 
 
-def _decode(document: Document) -> Config:
+def _decode(document: Document, *, with_files: bool = False) -> Config:
     """Check every value, then convert them; raise `ConfigError` with all mistakes."""
     for field in msgspec.structs.fields(Config):
         # A section whose keys are all commented out.
-        if is_section(field.type) and document.values.get(field.encode_name, 0) is None:
+        section = is_section(field.type) or field.name == "decision"
+        if section and document.values.get(field.encode_name, 0) is None:
             document.values[field.encode_name] = {}
-    inspection = Inspection(document, Config)
+    inspection = Inspection(document, Config, {"decision": DecisionRule})
     mistakes = [*document.mistakes, *inspection.mistakes(document.values, Config, ())]
+    if with_files:
+        mistakes += _missing(document, inspection)
     decision, spec = document.values.get("decision"), None
     if decision and isinstance(decision, dict):
         spec = _spec(document.values.get("model"))
         mistakes += _mistaken_rules(decision, inspection)
-        mistakes += inspection.placed(_misnamed(decision, spec) if spec else ())
+        classes = {label: rule for label, rule in decision.items() if isinstance(rule, dict)}
+        mistakes += inspection.placed(_misnamed(classes, spec) if spec else ())
     if not mistakes:
         config = msgspec.convert(document.values, Config)
         if spec is None:
@@ -156,8 +170,17 @@ def _decode(document: Document) -> Config:
         rules = {label: config.rule(label, rule) for label, rule in spec.decision.items()}
         mistakes += inspection.placed(_crossed(config.decision, rules))
     if mistakes:
-        raise ConfigError(*sorted(mistakes, key=document.line))
+        raise ConfigError(*sorted(dict.fromkeys(mistakes), key=document.line))
     return config
+
+
+def _missing(document: Document, inspection: Inspection) -> Iterator[str]:
+    mqtt = document.values.get("mqtt")
+    for key, holds in FILES.items():
+        name = mqtt.get(key) if isinstance(mqtt, dict) else None
+        path = ("mqtt", key)
+        if isinstance(name, str) and (problem := unusable(name, holds)):
+            yield from inspection.placed([(path, f"mqtt.{key} {shortened(name)}: {problem}")])
 
 
 def _spec(model: object) -> ModelSpec | None:
@@ -202,6 +225,9 @@ def _mistaken_rules(decision: dict[str, Any], inspection: Inspection) -> Iterato
         path = ("decision", label)
         if changes is None:
             decision[label] = {}
+        elif label in DecisionRule.__struct_fields__:
+            rule = f"{label} is a class's: decision: chainsaw: {label}, each below the one before"
+            yield from inspection.placed([(path, rule)])
         elif not isinstance(changes, dict):
             yield inspection.wrong(path, changes, "a section of keys with values")
         else:

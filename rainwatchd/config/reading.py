@@ -19,6 +19,8 @@ from rainwatchd.errors import ConfigError
 _BLOCK = ("|", ">")
 """Styles of a value that is meant to go over several lines."""
 
+_BRACKETS = {"flow sequence": "[", "flow mapping": "{"}
+
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -54,6 +56,8 @@ def parse(content: str | bytes, source: str) -> Document:
     """
     text = _decoded(content, source) if isinstance(content, bytes) else content
     document = Document(source)
+    text, odd = slips.plain_spaces(text)
+    document.mistakes += [f"{source}:{line}: {problem}" for line, problem in odd]
     try:
         node = _composed(text, document)
         if not isinstance(node, yaml.MappingNode | None):
@@ -102,7 +106,7 @@ def _refuse_unspaced(node: yaml.Node | None) -> None:
         if isinstance(value, yaml.MappingNode):
             _refuse_unspaced(value)
         elif isinstance(value, yaml.ScalarNode) and value.start_mark.line > key.start_mark.line:
-            missing = slips.spaced(value.value) if value.style is None else None
+            missing = slips.lacking(value.value) if value.style is None else None
             if missing:
                 raise yaml.composer.ComposerError(None, None, missing, value.start_mark)
 
@@ -116,15 +120,26 @@ def _mended(text: str, document: Document, error: yaml.MarkedYAMLError) -> yaml.
             raise error
         node = _composed(mended, document)
     except yaml.MarkedYAMLError as left:
-        mark = left.problem_mark or left.context_mark
-        line = mark.line + 1 if mark else 1
+        line, problem = _in_words(left)
         if line not in dict(found):
-            problem = left.problem or left.context
             document.mistakes.append(f"{document.source}:{line}: {problem}")
         raise ConfigError(*document.mistakes) from left
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(*document.mistakes) from error
     return node
+
+
+def _in_words(error: yaml.MarkedYAMLError) -> tuple[int, str]:
+    """Return the line of a mistake and what it is, as far as PyYAML knows."""
+    mark, problem = error.problem_mark or error.context_mark, error.problem or error.context
+    bracket = next(
+        (sign for kind, sign in _BRACKETS.items() if kind in (error.context or "")), None
+    )
+    if bracket and error.context_mark:
+        mark, problem = error.context_mark, f"the bracket {bracket} isn't closed"
+    elif problem == "but found another document":
+        problem = "--- begins a second document; one file holds one"
+    return mark.line + 1 if mark else 1, str(problem)
 
 
 def _note(node: yaml.Node, path: Path, document: Document) -> None:
@@ -203,7 +218,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            problem = "aliases (*name) aren't allowed"
+            problem = "aliases (*name) aren't allowed; quote text that begins with *"
             raise yaml.composer.ComposerError(None, None, problem, self.get_mark())
         return super().compose_node(parent, index)
 
@@ -219,5 +234,7 @@ class _Loader(yaml.SafeLoader):
 
     def note(self, node: yaml.Node, error: yaml.MarkedYAMLError) -> None:
         """Take note of a tag that the value doesn't suit, or that nobody knows."""
-        mark = error.problem_mark or node.start_mark
-        self.mistakes.append((mark.line + 1, shortened(str(error.problem))))
+        mark, problem = error.problem_mark or node.start_mark, str(error.problem)
+        if "a constructor for the tag" in problem:
+            problem = "text that begins with ! is put in quotes"
+        self.mistakes.append((mark.line + 1, shortened(problem)))

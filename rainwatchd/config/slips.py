@@ -10,9 +10,21 @@ import re
 
 UNCLOSED = "the quote {quote} isn't closed in this line"
 
+SECRETS = ("password", "passwd", "pass")
+"""Keys that there aren't: the configuration may be shown to anybody, and so may what is wrong."""
+
+NO_SECRETS = "a password doesn't stand here: password_file names a file that holds it"
+
 _KEY = re.compile(r"(?P<key>[A-Za-z_][\w-]*):(?P<space>[ \t]*)(?P<value>.*)")
 _CLOSED = re.compile(r"""("([^"\\]|\\.)*"|'([^']|'')*')\s*(#.*)?""")
 _COMMENT = re.compile(r"(^|\s)#.*")
+_QUOTED = re.compile(r"""("([^"\\]|\\.)*"|'[^']*')""")
+_ODD_SPACE = re.compile("[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff]")
+_EQUALS = re.compile(r"(?P<key>[A-Za-z_][\w.-]*)\s*=\s*(?P<value>.*)")
+_BARE = re.compile(r"(?P<key>[A-Za-z_][\w-]*)(?:\s+(?P<value>\S+))?")
+_INI = re.compile(r"\[(\w+)\]")
+_CONFLICT = ("<<<<<<<", "=======", ">>>>>>>")
+_NO_ESCAPE = re.compile(r"""\\[^0abtnvfrexuUNLP_ "/\\]""")
 
 
 def mend(text: str) -> tuple[str, list[tuple[int, str]]]:
@@ -31,10 +43,41 @@ def mend(text: str) -> tuple[str, list[tuple[int, str]]]:
         else:
             content, problems = _mended(content)
             indent, problem = indents.take(line, number, content)
+            if problems and re.split(r"[\s:=]", content.lower(), maxsplit=1)[0] in SECRETS:
+                problems = [NO_SECRETS]
             found += [(number, problem) for problem in (problem, *problems) if problem]
             mended.append(" " * indent + content)
         depth += _opened(content)
     return "\n".join(mended), found
+
+
+def plain_spaces(text: str) -> tuple[str, list[tuple[int, str]]]:
+    """Replace spaces that look like one and are none, as they come from web pages; name each.
+
+    In quotes and comments they may stay.
+    """
+    if not _ODD_SPACE.search(text):
+        return text, []
+    found, lines = [], text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        odd = _ODD_SPACE.search(_COMMENT.sub("", _QUOTED.sub("", line)))
+        if odd:
+            name = f"U+{ord(odd[0]):04X}"
+            found.append((number, f"a space that is none ({name}); type it anew"))
+            lines[number - 1] = _ODD_SPACE.sub(" ", line)
+    return "\n".join(lines), found
+
+
+def lacking(content: str) -> str | None:
+    """Say what a line lacks to be a key with its value; None where it isn't meant to be one."""
+    if found := _EQUALS.fullmatch(content):
+        meant = f"{found['key']}: {found['value']}".rstrip()
+        return f"{_said(content, found['key'])} has = where a colon belongs: {meant}"
+    return spaced(content)
+
+
+def _said(content: str, key: str) -> str:
+    return content if content.isprintable() and len(content) <= 40 else key
 
 
 def spaced(content: str) -> str | None:
@@ -49,21 +92,64 @@ def spaced(content: str) -> str | None:
 def _mended(content: str) -> tuple[str, list[str]]:
     match = _KEY.fullmatch(content)
     if match is None:
-        return content, []
-    value, problems = match["value"], []
+        return _made_a_key(content)
+    key, value, problems = match["key"], match["value"], []
     if "\t" in match["space"]:
         problems.append("a tab behind the colon; put a space")
     elif missing := spaced(content):
         problems.append(missing)
-    if value[:1] in ("'", '"') and not _CLOSED.fullmatch(value) and value[0] not in value[1:]:
-        problems.append(UNCLOSED.format(quote=value[0]))
-        value += value[0]
-    return f"{match['key']}: {value}".rstrip(), problems
+    if "\t" in _QUOTED.sub("", value):
+        problems.append("a tab in the line; YAML takes spaces only")
+        value = value.replace("\t", " ")
+    value, problem = _quoted(key, value)
+    return f"{key}: {value}".rstrip(), [*problems, *([problem] if problem else [])]
+
+
+def _quoted(key: str, value: str) -> tuple[str, str | None]:
+    """Put what YAML would take for a sign of its own in quotes; say why."""
+    bare = _COMMENT.sub("", value).rstrip()
+    instead = f'"{bare}"'
+    if value[:1] in ("'", '"'):
+        return _requoted(key, value, bare)
+    if value[:1] in tuple("@`%!"):
+        return instead, f"text that begins with {value[0]} is put in quotes: {key}: {instead}"
+    if ": " in bare and value[:1] not in ("{", "["):
+        return instead, f"text with a colon and a space is put in quotes: {key}: {instead}"
+    return value, None
+
+
+def _requoted(key: str, value: str, bare: str) -> tuple[str, str | None]:
+    quote = value[0]
+    inner = bare.strip(quote)
+    if _CLOSED.fullmatch(value):
+        if quote == "'" or not _NO_ESCAPE.search(inner):
+            return value, None
+        return f"'{inner}'", f"in double quotes \\ means something: {key}: '{inner}'"
+    if quote not in value[1:]:
+        return value + quote, UNCLOSED.format(quote=quote)
+    other = "'" if quote == '"' else '"'
+    problem = f"text goes on behind the closing quote {quote}; use the other: {other}...{other}"
+    return '""' if other in inner else f"{other}{inner}{other}", problem
+
+
+def _made_a_key(content: str) -> tuple[str, list[str]]:
+    if content.startswith(_CONFLICT):
+        return "#", ["a mark of a merge conflict; delete it, and one of the two versions"]
+    if section := _INI.fullmatch(content):
+        said = f"{content} is no section: write {section[1]}: and its keys below it, indented"
+        return f"{section[1]}:", [said]
+    if problem := lacking(content):
+        return re.sub(r"\s*=\s*", ": ", content, count=1), [problem]
+    if bare := _BARE.fullmatch(content):
+        key, value = bare["key"], bare["value"] or ""
+        problem = f"{_said(content, key)} lacks a colon: {key}: {value or 'VALUE'}"
+        return f"{key}: {value}".rstrip(), [problem]
+    return content, []
 
 
 def _opened(content: str) -> int:
     """How many more brackets ``{[`` a line opens than it closes."""
-    bare = _COMMENT.sub("", re.sub(r"""("([^"\\]|\\.)*"|'[^']*')""", "", content))
+    bare = _COMMENT.sub("", _QUOTED.sub("", content))
     return sum(bare.count(sign) for sign in "{[") - sum(bare.count(sign) for sign in "}]")
 
 

@@ -406,9 +406,7 @@ def test_a_clip_that_is_not_written_in_time_is_taken_back(
     harness.clips.close(harness.history.written, 0.1)
     gate.set()
 
-    assert [(told.event_id, told.clip) for told in harness.corrections] == [
-        (offset.event_id, None)
-    ]
+    assert [(told.event_id, told.clip) for told in harness.corrections] == [(offset.event_id, None)]
 
 
 def test_slow_encoding_loses_clips_not_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,8 +69,11 @@ def mistakes(folder: Path, content: str | bytes) -> list[str]:
         ),
         ('model: "a\n  b"\n', "x.yaml:1: the quote \" isn't closed in this line"),
         ("lat: 1\nlat: 2\n", "x.yaml:2: the key lat stands here for the second time"),
-        ("lat: &x 1\nlon: *x\n", "x.yaml:2: aliases (*name) aren't allowed"),
-        ("lat: 1\nlon: [1\n", "x.yaml:3: expected ',' or ']', but got '<stream end>'"),
+        (
+            "lat: &x 1\nlon: *x\n",
+            "x.yaml:2: aliases (*name) aren't allowed; quote text that begins with *",
+        ),
+        ("lat: 1\nlon: [1\n", "x.yaml:2: the bracket [ isn't closed"),
         ("- device_id\n", "x.yaml:1: expected keys with values, such as 'device_id: canopy-7'"),
         ("lat: 1\n[a]: 2\n", "x.yaml:2: a key is one word"),
         ('lat: 1\nmodel: "a\\0b"\n', "x.yaml:2: a NUL character isn't text"),
@@ -122,7 +125,10 @@ def test_what_windows_saves_is_read(tmp_path: Path, encoding: str) -> None:
             "x.yaml:1: lat is no; allowed: a number from -90 to 90 or null",
         ),
         ("mqtt:\n  tls:\n", "x.yaml:2: mqtt.tls is empty; allowed: true or false"),
-        ("clips:\n  save: 1\n", "x.yaml:2: clips.save is 1; allowed: true or false"),
+        (
+            "clips:\n  save: 1\n",
+            "x.yaml:2: clips.save is 1; allowed: true or false; did you mean true?",
+        ),
         (
             "step_s: .nan\n",
             "x.yaml:1: step_s is .nan; allowed: a finite number",
@@ -194,6 +200,399 @@ def test_what_windows_saves_is_read(tmp_path: Path, encoding: str) -> None:
 )
 def test_a_value_that_is_not_allowed(tmp_path: Path, text: str, said: str) -> None:
     assert mistakes(tmp_path, text) == [said]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "device_id: “canopy-1”\n",
+            [
+                "x.yaml:1: device_id is in typographic quotes; use plain ones: device_id: "
+                '"canopy-1"',
+            ],
+        ),
+        (
+            "mqtt:\n\xa0\xa0host: broker\n",
+            [
+                "x.yaml:2: a space that is none (U+00A0); type it anew",
+            ],
+        ),
+        (
+            "lat:\xa03\n",
+            [
+                "x.yaml:1: a space that is none (U+00A0); type it anew",
+            ],
+        ),
+        (
+            "lat: -3,1\n",
+            [
+                "x.yaml:1: lat is '-3,1'; allowed: a number from -90 to 90 or null; did you mean "
+                "-3.1?",
+            ],
+        ),
+        (
+            "lat: 3.1° S\n",
+            [
+                "x.yaml:1: lat is '3.1° S'; allowed: a number from -90 to 90 or null; did you mean "
+                "-3.1?",
+            ],
+        ),
+        (
+            "lat: 3.1S\n",
+            [
+                "x.yaml:1: lat is '3.1S'; allowed: a number from -90 to 90 or null; did you mean "
+                "-3.1?",
+            ],
+        ),
+        (
+            "lat: 3°06'00\"S\n",
+            [
+                "x.yaml:1: lat is '3°06\\'00\"S'; allowed: a number from -90 to 90 or null; did "
+                "you mean -3.1?",
+            ],
+        ),
+        (
+            "device_id = canopy-1\n",
+            [
+                "x.yaml:1: device_id = canopy-1 has = where a colon belongs: device_id: canopy-1",
+            ],
+        ),
+        (
+            "mqtt:\n  host = broker\n",
+            [
+                "x.yaml:2: host = broker has = where a colon belongs: host: broker",
+            ],
+        ),
+        (
+            "lat: 3\nhost = broker\nlon: 4\n",
+            [
+                "x.yaml:2: host = broker has = where a colon belongs: host: broker",
+                "x.yaml:2: host belongs under mqtt: move it there, indented",
+            ],
+        ),
+        (
+            "mqtt:\n  - host: broker\n  - port: 1883\n",
+            [
+                "x.yaml:1: mqtt is a list; write its keys without the dashes",
+            ],
+        ),
+        (
+            "lat: 3\nlon\n",
+            [
+                "x.yaml:2: lon lacks a colon: lon: VALUE",
+            ],
+        ),
+        (
+            "Device_ID: canopy\n",
+            [
+                "x.yaml:1: unknown key Device_ID; did you mean device_id?",
+            ],
+        ),
+        (
+            "deviceId: canopy\n",
+            [
+                "x.yaml:1: unknown key deviceId; did you mean device_id?",
+            ],
+        ),
+        (
+            "device-id: canopy\n",
+            [
+                "x.yaml:1: unknown key device-id; did you mean device_id?",
+            ],
+        ),
+        (
+            "mqtt.host: broker\n",
+            [
+                "x.yaml:1: mqtt.host is for the command line; here host stands under mqtt, "
+                "indented",
+            ],
+        ),
+        (
+            'mqtt:\n  port: "1883"\n',
+            [
+                "x.yaml:2: mqtt.port is '1883'; allowed: a whole number from 1 to 65535 or null; "
+                "did you mean 1883?",
+            ],
+        ),
+        (
+            "mqtt:\n  port: 1883 tcp\n",
+            [
+                "x.yaml:2: mqtt.port is '1883 tcp'; allowed: a whole number from 1 to 65535 or "
+                "null; did you mean 1883?",
+            ],
+        ),
+        (
+            "mqtt:\n  tls: ja\n",
+            [
+                "x.yaml:2: mqtt.tls is 'ja'; allowed: true or false; did you mean true?",
+            ],
+        ),
+        (
+            "mqtt:\n  user: a\n  password: secret\n",
+            [
+                "x.yaml:3: a password doesn't stand here: password_file names a file that holds it",
+            ],
+        ),
+        (
+            "mqtt:\n  username: a\n",
+            [
+                "x.yaml:2: unknown key mqtt.username; did you mean mqtt.user?",
+            ],
+        ),
+        (
+            "lat: 3\n---\nlon: 4\n",
+            [
+                "x.yaml:2: --- begins a second document; one file holds one",
+            ],
+        ),
+        (
+            "[mqtt]\nhost=broker\n",
+            [
+                "x.yaml:1: [mqtt] is no section: write mqtt: and its keys below it, indented",
+                "x.yaml:2: host=broker has = where a colon belongs: host: broker",
+                "x.yaml:2: host belongs under mqtt: move it there, indented",
+            ],
+        ),
+        (
+            "lat: 3#here\n",
+            [
+                "x.yaml:1: lat is '3#here'; allowed: a number from -90 to 90 or null; did you mean "
+                "3?",
+            ],
+        ),
+        (
+            "device_id: canopy 1\n",
+            [
+                "x.yaml:1: device_id is 'canopy 1'; allowed: 1 to 64 letters, digits, '_', '-' and "
+                "'.' or null",
+            ],
+        ),
+        (
+            "decision:\n  chainsaw:\n    on_threshold: 90%\n",
+            [
+                "x.yaml:3: decision.chainsaw.on_threshold is '90%'; allowed: a number; did you "
+                "mean 0.9?",
+            ],
+        ),
+        (
+            "decision:\n  on_threshold: 0.9\n",
+            [
+                "x.yaml:2: on_threshold is a class's: decision: chainsaw: on_threshold, each below "
+                "the one before",
+            ],
+        ),
+        (
+            "lon: 300\n",
+            [
+                "x.yaml:1: lon is 300; allowed: a number from -180 to 180 or null",
+            ],
+        ),
+        (
+            "clips:\n  max_bytes: 500MB\n",
+            [
+                "x.yaml:2: clips.max_bytes is '500MB'; allowed: a whole number at least 0; did you "
+                "mean 500000000?",
+            ],
+        ),
+        (
+            "clips:\n  max_bytes: 5e8\n",
+            [
+                "x.yaml:2: clips.max_bytes is '5e8'; allowed: a whole number at least 0; did you "
+                "mean 500000000?",
+            ],
+        ),
+        (
+            "step_s: 1s\n",
+            [
+                "x.yaml:1: step_s is '1s'; allowed: a number from 0.05 to 60 or null; did you mean "
+                "1?",
+            ],
+        ),
+        (
+            "audio:\n  device: USB: Audio\n",
+            [
+                'x.yaml:2: text with a colon and a space is put in quotes: device: "USB: Audio"',
+            ],
+        ),
+        (
+            "audio:\n  channel: left\n",
+            [
+                "x.yaml:2: audio.channel is 'left'; allowed: a whole number from 1 to 1024 or mean",
+            ],
+        ),
+        (
+            'model: "C:\\models\\x.onnx"\n',
+            [
+                "x.yaml:1: in double quotes \\ means something: model: 'C:\\models\\x.onnx'",
+            ],
+        ),
+        (
+            "state_directory: $HOME/rain\n",
+            [
+                "x.yaml:1: state_directory is $HOME/rain; only a shell knows $HOME, write it out: "
+                "a path from / on",
+            ],
+        ),
+        (
+            'state_directory: "~"\n',
+            [
+                "x.yaml:1: state_directory is ~; only a shell knows ~, write it out: a path from / "
+                "on",
+            ],
+        ),
+        (
+            "device_id: 007\n",
+            [
+                'x.yaml:1: device_id is 007, a number; quote it: device_id: "007"',
+            ],
+        ),
+        (
+            "mqtt:\n  port: 01883\n",
+            [
+                "x.yaml:2: mqtt.port is '01883'; allowed: a whole number from 1 to 65535 or null; "
+                "did you mean 1883?",
+            ],
+        ),
+        (
+            "mqtt:\n  host: 10:20\n",
+            [
+                'x.yaml:2: mqtt.host is 10:20, a number; quote it: host: "10:20"',
+            ],
+        ),
+        (
+            "device_id:: canopy\n",
+            [
+                "x.yaml:1: unknown key device_id:; did you mean device_id?",
+            ],
+        ),
+        (
+            "lat: 3;\n",
+            [
+                "x.yaml:1: lat is '3;'; allowed: a number from -90 to 90 or null; did you mean 3?",
+            ],
+        ),
+        (
+            "decision: {chainsaw: {on_threshold: 0.9}\nlat: 3\n",
+            [
+                "x.yaml:1: the bracket { isn't closed",
+            ],
+        ),
+        (
+            "lat: 3\t# here\n",
+            [
+                "x.yaml:1: a tab in the line; YAML takes spaces only",
+            ],
+        ),
+        (
+            "device_id: *canopy\n",
+            [
+                "x.yaml:1: aliases (*name) aren't allowed; quote text that begins with *",
+            ],
+        ),
+        (
+            "device_id: @canopy\n",
+            [
+                'x.yaml:1: text that begins with @ is put in quotes: device_id: "@canopy"',
+                "x.yaml:1: device_id is '@canopy'; allowed: 1 to 64 letters, digits, '_', '-' and "
+                "'.' or null",
+            ],
+        ),
+        (
+            "mqtt:\n  user: !ranger\n",
+            [
+                "x.yaml:2: text that begins with ! is put in quotes",
+            ],
+        ),
+        (
+            "mqtt:\n  user: %ranger\n",
+            [
+                'x.yaml:2: text that begins with % is put in quotes: user: "%ranger"',
+            ],
+        ),
+        (
+            "device_id: `hostname`\n",
+            [
+                'x.yaml:1: text that begins with ` is put in quotes: device_id: "`hostname`"',
+                "x.yaml:1: device_id is '`hostname`'; allowed: 1 to 64 letters, digits, '_', '-' "
+                "and '.' or null",
+            ],
+        ),
+        (
+            "device_id: 'canopy's'\n",
+            [
+                'x.yaml:1: text goes on behind the closing quote \'; use the other: "..."',
+                "x.yaml:1: device_id is \"canopy's\"; allowed: 1 to 64 letters, digits, '_', "
+                "'-' and '.' or null",
+            ],
+        ),
+        (
+            "<<<<<<< HEAD\nlat: 3\n=======\nlat: 4\n>>>>>>> x\n",
+            [
+                "x.yaml:1: a mark of a merge conflict; delete it, and one of the two versions",
+                "x.yaml:3: a mark of a merge conflict; delete it, and one of the two versions",
+                "x.yaml:4: the key lat stands here for the second time",
+                "x.yaml:5: a mark of a merge conflict; delete it, and one of the two versions",
+            ],
+        ),
+        (
+            "mqtt:\n  host: broker\n\tport: 1883\n",
+            [
+                "x.yaml:3: a tab at the beginning of the line; YAML takes spaces only",
+            ],
+        ),
+        (
+            "decision:\nchainsaw:\n  on_threshold: 0.9\n",
+            [
+                "x.yaml:2: chainsaw belongs under decision: move it there, indented",
+            ],
+        ),
+        (
+            "mqtt:\n  user: a\n  password: @secret\n",
+            ["x.yaml:3: a password doesn't stand here: password_file names a file that holds it"],
+        ),
+        (
+            "mqtt:\n  password = secret\n",
+            ["x.yaml:2: a password doesn't stand here: password_file names a file that holds it"],
+        ),
+    ],
+)
+def test_what_people_write_who_know_other_files(tmp_path: Path, text: str, said: list[str]) -> None:
+    assert mistakes(tmp_path, text) == said
+
+
+def test_a_section_whose_keys_are_all_commented_out_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("decision:\n#  chainsaw:\nmqtt:\n#  host: broker\nlat: 3\n")
+    assert config.load(path).lat == 3
+
+
+def test_files_for_the_broker_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("not a key")
+    (tmp_path / "password").touch()
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        f"lat: 1\nmqtt:\n  tls: true\n  tls_ca_file: {tmp_path}/ca\n"
+        f"  tls_cert_file: {tmp_path}\n  tls_key_file: {tmp_path}/key\n"
+        f"  password_file: {tmp_path}/password\nlon: 200\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, with_files=True)
+    *files, lon = [mistake.replace(f"{tmp_path}/", "") for mistake in caught.value.mistakes]
+    assert files == [
+        "x.yaml:4: mqtt.tls_ca_file ca: No such file or directory; it should hold the certificate "
+        "(PEM) of the authority that signed the broker's",
+        f"x.yaml:5: mqtt.tls_cert_file {tmp_path}: Is a directory; it should hold the device's "
+        "certificate (PEM)",
+        "x.yaml:6: mqtt.tls_key_file key: it should hold the private key (PEM) of the device's "
+        "certificate, and does not",
+        "x.yaml:7: mqtt.password_file password: it should hold the password, and does not",
+    ]
+    assert lon.startswith("x.yaml:8: lon")
+
+    path.write_text(path.read_text().replace("200", "2"))
+    assert config.load(path).mqtt.tls_ca_file, "a device listens all the same"
+    assert len(config.missing_files(path)) == 4
 
 
 def test_all_mistakes_are_named_at_once_by_their_lines(tmp_path: Path) -> None:

@@ -319,6 +319,17 @@ def test_a_bad_configuration_ends_with_78_and_starts_nothing(
     assert subscriber.received == []
 
 
+def test_a_certificate_that_is_not_there_is_told_by_its_line_and_listening_goes_on(
+    tmp_path: Path, start: Start, server: SoundServer
+) -> None:
+    server.play_noise()
+    daemon = start(mqtt={"tls": True, "tls_ca_file": str(tmp_path / "ca.crt")})
+    daemon.until_heartbeat()
+    line = 1 + daemon.config.read_text().splitlines().index(f"  tls_ca_file: {tmp_path}/ca.crt")
+    assert f"rainwatchd.yaml:{line}: mqtt.tls_ca_file {tmp_path}/ca.crt: No such" in daemon.log
+    assert daemon.stop() == 0
+
+
 def test_a_rule_for_a_class_that_the_model_lacks_is_a_bad_configuration(start: Start) -> None:
     daemon = start(decision={"volcano": {"on_threshold": 0.5}})
     assert daemon.wait() == 78
