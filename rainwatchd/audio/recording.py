@@ -150,6 +150,8 @@ class Recording:
         """What is odd about the recording though it was heard, a line each that names it."""
         odd = []
         reader = self._reader
+        if isinstance(reader, FileReader):
+            odd += reader.odd
         if reader is not None and reader.exceeded_s is not None:
             there_is = "came" if isinstance(reader, PipeReader) else "the file holds"
             odd.append(

@@ -23,7 +23,10 @@ PATIENCE_S = 120.0
 MEMORY_KB = 400_000
 """More than a replay needs, less than a header's lie about a file's size would take."""
 
-ODDITIES = ("its header tells of", "nothing but zeros", "opposite signs")
+ODDITIES = (
+    *("its header tells of", "nothing but zeros", "opposite signs"),
+    *("the mark of its end is missing", "length can't be checked"),
+)
 """Told of a recording that was heard."""
 
 _LIBRARY_CHATTER = ("[src/libmpg123", "Note: ", "Warning: ", "warning: ")

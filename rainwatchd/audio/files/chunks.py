@@ -11,7 +11,7 @@ from rainwatchd.audio.files.part import read_at
 _UNKNOWN_BYTES = ((0x7FFFF000, 0x80001000), (0xFFFFF000, 0x100000000), (1 << 62, 1 << 64))
 """From and to: lengths that programs write which stream to a pipe and cannot know better."""
 
-_MOST_CHUNKS = 1000
+MOST_CHUNKS = 1000
 """More are no header; a file of nothing but tiny chunks would take hours."""
 
 _PADDING_BYTES = 1 << 20
@@ -55,7 +55,7 @@ def walk(descriptor: int, at: int, size: int, layout: Layout) -> Iterator[Chunk]
 
     `size` is the file's.
     """
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(MOST_CHUNKS):
         head = read_at(descriptor, at, layout.header_bytes)
         name, number = head[: layout.id_bytes], head[layout.id_bytes :]
         if len(head) < layout.header_bytes or not is_name(name[:4]):

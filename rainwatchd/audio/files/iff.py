@@ -30,6 +30,19 @@ _SAMPLE_BYTES = {b"ulaw": 1, b"ULAW": 1, b"alaw": 1, b"ALAW": 1}
 
 _COMPRESSED = frozenset([b"ima4", b"MAC3", b"MAC6", b"G722", b"GSM ", b"DWVW"])
 
+_CAF_KINDS = frozenset([b"lpcm", b"ulaw", b"alaw", b"alac"])
+
+_MOST_SAMPLES = 1 << 40
+
+_AS_CAF = {
+    **dict.fromkeys((b"", b"NONE", b"twos", b"in24", b"in32"), (b"lpcm", 0)),
+    b"sowt": (b"lpcm", 2),
+    **dict.fromkeys((b"fl32", b"FL32", b"fl64", b"FL64"), (b"lpcm", 1)),
+    **dict.fromkeys((b"ulaw", b"ULAW"), (b"ulaw", 0)),
+    **dict.fromkeys((b"alaw", b"ALAW"), (b"alaw", 0)),
+}
+"""AIFF's kinds of sound as CAF's, with CAF's flags: 1 for floating point, 2 for little endian."""
+
 _LARGEST_SOUND = 0xFFFFFFFF - 2048
 """What fits into an AIFF beside its header."""
 
@@ -63,12 +76,18 @@ def aiff_part(descriptor: int, at: int, size: int) -> Part | None:
     promised = 1.0
     if held > 0 and sound.size > 8 and tells_length(sound.size):
         promised = min(claimed, counted) / held if wrong else max(claimed, counted) / held
+    if wrong and held > _LARGEST_SOUND and kind in _AS_CAF and frame_bytes > 0:
+        header = _caf_header(common, held)
+        start = sound.body + 8
+        return Part(start, start + held, header, promised, following=following)
     if not wrong or held <= 0 or frame_bytes <= 0 or held > _LARGEST_SOUND:
         lost = held - claimed if claimed < held else 0
         # libsndfile stumbles over another file that follows.
         stop = following if read_at(descriptor, following, 4) == b"FORM" else size
         return Part(at, stop, b"", max(1.0, promised), following=following, unreadable=lost)
-    if kind not in _COMPRESSED:
+    if kind == b"GSM ":
+        whole_frames = held // 33 * 160
+    if kind not in _COMPRESSED or kind == b"GSM ":
         common = common[:2] + struct.pack(">I", whole_frames) + common[6:]
     body = head[8:12] + _chunk(b"COMM", common) + struct.pack(">4sIII", b"SSND", held + 8, 0, 0)
     header = struct.pack(">4sI", b"FORM", len(body) + held) + body
@@ -97,26 +116,51 @@ def au_part(descriptor: int, at: int, size: int) -> Part | None:
 
 
 def caf_part(descriptor: int, at: int, size: int) -> Part | None:
-    """Return the sound of a CAF that begins at `at`; None if it has none that is uncompressed."""
+    """Return the sound of a CAF that begins at `at`; None if it has none that libsndfile reads."""
     if read_at(descriptor, at, 6) != b"caff\0\1":
         return None
-    plain, data = False, None
+    kind, told_samples, data = b"", None, None
     for chunk in walk(descriptor, at + 8, size, _CAF):
         if chunk.name == b"desc":
             kind = read_at(descriptor, chunk.body + 8, 4)
-            plain = kind in (b"lpcm", b"ulaw", b"alaw")
+        elif chunk.name == b"pakt":
+            told_samples = int.from_bytes(read_at(descriptor, chunk.body + 8, 8), "big")
         elif chunk.name == b"data":
             data = chunk
             break
-    if data is None or not plain or data.body - at > _LONGEST_HEADER:
+    if data is None or kind not in _CAF_KINDS or data.body - at > _LONGEST_HEADER:
         return None
     held = sound_bytes(descriptor, data, size, _CAF, _CAF_KNOWN)
-    promised = data.size / held if held > 0 and data.size > 4 and tells_length(data.size) else 1.0
+    promised = 1.0
+    if kind == b"alac":
+        # Its length is told by the table of its packets, and so is what is missing of it.
+        told_samples = told_samples if told_samples and told_samples < _MOST_SAMPLES else None
+    else:
+        told_samples = None
+        if held > 0 and data.size > 4 and tells_length(data.size):
+            promised = data.size / held
     following = data.end if data.size == held else size
+    header, start, stop = b"", at, size
     if data.size != held:
         header = read_at(descriptor, at, data.body - at)[:-8] + held.to_bytes(8, "big")
-        return Part(data.body, data.body + held, header, promised, following=following)
-    return Part(at, size, promised=promised, following=following)
+        start, stop = data.body, data.body + held
+    return Part(start, stop, header, promised, following=following, told_samples=told_samples)
+
+
+def _caf_header(common: bytes, sound: int) -> bytes:
+    """Return the header of a CAF, whose length has 64 bits, for an AIFF's sound."""
+    channels, _, bits = struct.unpack(">hIh", common[:8])
+    # An extended float: a sign and an exponent of 15 bits, a mantissa of 64.
+    exponent, mantissa = struct.unpack(">HQ", common[8:18])
+    rate_hz = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63)
+    kind = common[18:22]
+    form, flags = _AS_CAF[kind]
+    sample_bytes = _SAMPLE_BYTES.get(kind, (bits + 7) // 8)
+    told = struct.pack(
+        ">d4sIIIII", rate_hz, form, flags, channels * sample_bytes, 1, channels, 8 * sample_bytes
+    )
+    start = struct.pack(">4sHH4sQ", b"caff", 1, 0, b"desc", len(told)) + told
+    return start + struct.pack(">4sQI", b"data", sound + 4, 0)
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

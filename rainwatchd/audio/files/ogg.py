@@ -8,18 +8,32 @@ _BLOCK_BYTES = 1 << 20
 _PAGE_BYTES = 65307
 """The longest page."""
 
+_TAIL_BYTES = 2 * _PAGE_BYTES
+"""Searched for the last page; tags may stand behind it."""
+
 _READ_AHEAD_BYTES = 4 * _PAGE_BYTES
 """How much libsndfile may have read of what comes behind the stream it decodes."""
 
 _FIRST_PAGE = 2
-"""The flag of a stream's first page (RFC 3533)."""
+_LAST_PAGE = 4
+"""The flags of a stream's first and last page (RFC 3533)."""
 
 
 def ogg_part(descriptor: int, at: int, size: int) -> Part | None:
     """Return the stream that begins at `at`, if that is Ogg."""
     if read_at(descriptor, at, 5) != b"OggS\0":
         return None
-    return Part(at, size, chained=_chained)
+    return Part(at, size, chained=_chained, odd=_unended(descriptor, at, size))
+
+
+def _unended(descriptor: int, at: int, size: int) -> str | None:
+    """Say so if no stream's last page is at the end of the file."""
+    tail_at = max(at, size - _TAIL_BYTES)
+    tail = read_at(descriptor, tail_at, size - tail_at)
+    page = tail.rfind(b"OggS\0")
+    if 0 <= page <= len(tail) - 6 and tail[page + 5] & _LAST_PAGE:
+        return None
+    return "the mark of its end is missing: it was cut short there, or never closed"
 
 
 def _chained(descriptor: int, start: int, reached: int, size: int) -> int | None:

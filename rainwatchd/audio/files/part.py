@@ -33,6 +33,10 @@ class Part:
     """Where another part may begin; None: where `chained` finds one."""
     chained: Callable[[int, int, int, int], int | None] | None = None
     """Finds it: of a descriptor, this part's start, where decoding has stopped, the file's size."""
+    then: Part | None = None
+    """The part that follows, where it is known already."""
+    odd: str | None = None
+    """What is odd about it."""
     unreadable: int = 0
     """Bytes of sound that libsndfile cannot be brought to read."""
 

@@ -9,6 +9,7 @@ from rainwatchd.audio.files.iff import aiff_part, au_part, caf_part
 from rainwatchd.audio.files.mpeg import behind_id3, mpeg_part
 from rainwatchd.audio.files.ogg import ogg_part
 from rainwatchd.audio.files.part import Part, read_at
+from rainwatchd.audio.files.rare import avr_part, nist_part, svx_part, voc_part, wve_part
 from rainwatchd.audio.files.wave import wave_part
 
 _READERS: tuple[Callable[[int, int, int], Part | None], ...] = (
@@ -18,17 +19,24 @@ _READERS: tuple[Callable[[int, int, int], Part | None], ...] = (
     aiff_part,
     au_part,
     caf_part,
+    voc_part,
+    nist_part,
+    avr_part,
+    svx_part,
+    wve_part,
     mpeg_part,
 )
 
 
 def first_part(descriptor: int, size: int) -> Part:
     """Return the part that a file of `size` bytes begins with; what is unknown is one part."""
-    return _part_at(descriptor, 0, size) or Part(0, size)
+    return _part_at(descriptor, 0, size) or Part(0, size, chained=_nothing)
 
 
 def next_part(descriptor: int, part: Part, reached: int, size: int) -> Part | None:
     """Return the part that follows `part`, whose decoding has stopped at the byte `reached`."""
+    if part.then is not None:
+        return part.then
     at = part.following
     if at is None and part.chained is not None:
         at = part.chained(descriptor, part.start, reached, size)
@@ -41,6 +49,10 @@ def unheard_bytes(descriptor: int, part: Part, reached: int, size: int) -> int:
         return part.unreadable
     end = _before_tags(descriptor, size)
     return max(0, end - reached) if any(read_at(descriptor, reached, 1 << 16)) else 0
+
+
+def _nothing(_descriptor: int, _start: int, _reached: int, _size: int) -> None:
+    """Find nothing that is chained to what is unknown."""
 
 
 def _before_tags(descriptor: int, size: int) -> int:

@@ -8,6 +8,7 @@ import soundfile
 
 from rainwatchd.audio.files.part import Part, PartFile
 from rainwatchd.audio.files.parts import first_part, next_part, unheard_bytes
+from rainwatchd.audio.files.rare import UNCHECKED
 from rainwatchd.audio.samples import Floats
 
 _SPARE_S = 0.05
@@ -34,6 +35,7 @@ class FileReader:
         self._ended_s = 0.0
         self._shortfall: str | None = None
         self._over = False
+        self._odd: dict[str, None] = {}
         part = first_part(descriptor, size)
         try:
             self._open(part)
@@ -90,6 +92,16 @@ class FileReader:
             "sound, cannot be read"
         )
 
+    @property
+    def odd(self) -> list[str]:
+        """What is odd about the file though it is heard."""
+        if self._file.format in UNCHECKED:
+            return [
+                *self._odd,
+                f"length can't be checked: {self._file.format} tells none to rely on",
+            ]
+        return list(self._odd)
+
     def close(self) -> None:
         """Close the decoder; the descriptor is the caller's."""
         self._file.close()
@@ -115,6 +127,8 @@ class FileReader:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
         file = soundfile.SoundFile(view or self._descriptor, closefd=False)
         self._file, self._view, self._part, self._part_frames = file, view, part, 0
+        if part.odd is not None:
+            self._odd[part.odd] = None
         if part.promised < 1.0 and self.exceeded_s is None:
             self.exceeded_s = file.frames * part.promised / file.samplerate
 

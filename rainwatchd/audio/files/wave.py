@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from rainwatchd.audio.files.chunks import Chunk, Layout, sound_bytes, tells_length, walk
+from rainwatchd.audio.files.chunks import (
+    MOST_CHUNKS,
+    Chunk,
+    Layout,
+    sound_bytes,
+    tells_length,
+    walk,
+)
 from rainwatchd.audio.files.part import Part, read_at
 
 _LITTLE = Layout(4, 4, "little", 2)
@@ -22,7 +29,7 @@ _KNOWN = frozenset(
     for name in (
         *("RIFF", "RIFX", "RF64", "riff", "LIST", "list", "INFO", "fact", "bext", "iXML", "guan"),
         *("wamd", "id3 ", "ID3 ", "cue ", "plst", "smpl", "inst", "PEAK", "JUNK", "junk", "PAD "),
-        *("FLLR", "axml", "chna", "levl", "mark", "DISP", "afsp", "umid", "_PMX"),
+        *("data", "FLLR", "axml", "chna", "levl", "mark", "DISP", "afsp", "umid", "_PMX"),
     )
 )
 """Chunks that stand behind sound; one of them is no sound even where its size is wrong."""
@@ -39,24 +46,44 @@ def wave_part(descriptor: int, at: int, size: int) -> Part | None:
     layout = _layout(descriptor, at)
     if layout is None:
         return None
-    form, data = b"", None
+    form, sounds = b"", list[Chunk]()
     for chunk in _chunks(descriptor, at, size, layout):
-        if chunk.name.startswith(b"fmt "):
+        if chunk.name.startswith(b"fmt ") and not form:
             form = read_at(descriptor, chunk.body, min(chunk.size, _LONGEST_NOTE))
         elif chunk.name.startswith(b"data"):
-            data = chunk
+            sounds.append(chunk)
+        elif chunk.name[:4] in _FORMS:
             break
-    if data is None or not form:
+    if not sounds or not form:
         return None
+    data = sounds[0]
     held = sound_bytes(descriptor, data, size, layout, _KNOWN)
     following = data.end if data.size == held else size
     promised = data.size / held if held > 0 and tells_length(data.size) else 1.0
-    if data.size < held or (held > _LARGEST_RIFF and layout is _LITTLE):
+    then = None
+    if following < size:
+        then = _further(descriptor, sounds[1:], size, layout, form)
+    # libsndfile refuses a second chunk of sound, or takes its head for sound.
+    if data.size < held or then is not None or (held > _LARGEST_RIFF and layout is _LITTLE):
         header = wave_header(form, held, layout.byte_order)
-        return Part(data.body, data.body + held, header, promised, following=following)
+        return Part(data.body, data.body + held, header, promised, following=following, then=then)
     # libsndfile stumbles over another file that follows.
     stop = following if read_at(descriptor, following, 4) in _FORMS else size
-    return Part(at, stop, promised=promised, following=following)
+    return Part(at, stop, promised=promised, following=following, then=then)
+
+
+def _further(
+    descriptor: int, sounds: Sequence[Chunk], size: int, layout: Layout, form: bytes
+) -> Part | None:
+    """Return what further chunks of sound hold; some recorders write one a stretch."""
+    then = None
+    for data in reversed(sounds):
+        held = sound_bytes(descriptor, data, size, layout, _KNOWN)
+        promised = data.size / held if held > 0 and tells_length(data.size) else 1.0
+        header = wave_header(form, held, layout.byte_order)
+        following = data.end if data.size == held else size
+        then = Part(data.body, data.body + held, header, promised, following=following, then=then)
+    return then
 
 
 def notes(descriptor: int, size: int) -> dict[bytes, bytes]:
@@ -107,7 +134,10 @@ def _chunks(descriptor: int, at: int, size: int, layout: Layout) -> Iterator[Chu
     """Yield the chunks behind the file's head, the sound's with its length in 64 bits."""
     at += _W64_HEADER_BYTES if layout is _W64 else 12
     sound = None
-    while at < size and (chunk := next(walk(descriptor, at, size, layout), None)) is not None:
+    for _ in range(MOST_CHUNKS):
+        chunk = next(walk(descriptor, at, size, layout), None)
+        if chunk is None or at >= size:
+            return
         if chunk.name == b"ds64":
             sound = int.from_bytes(read_at(descriptor, chunk.body + 8, 8), "little")
         if chunk.name == b"data" and sound is not None and chunk.size == 0xFFFFFFFF:

@@ -75,6 +75,30 @@ def flac(content: bytes, claimed: int) -> bytes:
     return content[:18] + head.to_bytes(8, "big") + content[26:]
 
 
+def voc(content: bytes, claimed: int) -> bytes:
+    """Change the length in a VOC's block of sound of 16 bits."""
+    return content[:27] + struct.pack("<I", claimed + 12)[:3] + content[30:]
+
+
+def nist(content: bytes, claimed: int) -> bytes:
+    """Change the number of samples in a NIST SPHERE of 16 bits."""
+    at = content.index(b"sample_count")
+    end = content.index(b"\n", at)
+    line = b"sample_count -i %d" % (claimed // 2)
+    return (content[:at] + line + content[end:1024])[:1024].ljust(1024, b"\n") + content[1024:]
+
+
+def svx(content: bytes, claimed: int) -> bytes:
+    """Change the length in a 16SV's chunk of sound."""
+    at = content.index(b"BODY") + 4
+    return content[:at] + struct.pack(">I", claimed) + content[at + 4 :]
+
+
+def avr(content: bytes, claimed: int) -> bytes:
+    """Change the number of samples in an AVR of 16 bits."""
+    return content[:26] + struct.pack(">I", claimed // 2) + content[30:]
+
+
 Liar = Callable[[bytes, int], bytes]
 
 LIARS: dict[str, tuple[str, str, Liar]] = {
@@ -85,6 +109,10 @@ LIARS: dict[str, tuple[str, str, Liar]] = {
     "aiff": ("AIFF", "PCM_16", aiff),
     "au": ("AU", "PCM_16", au),
     "caf": ("CAF", "PCM_16", caf),
+    "voc": ("VOC", "PCM_16", voc),
+    "nist": ("NIST", "PCM_16", nist),
+    "svx": ("SVX", "PCM_16", svx),
+    "avr": ("AVR", "PCM_16", avr),
     "flac": ("FLAC", "PCM_16", flac),
 }
 """By name: container, encoding and what makes it lie about its bytes of sound, at 16 bits."""

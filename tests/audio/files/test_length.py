@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from rainwatchd.audio.files.part import PartFile
+from rainwatchd.audio.files.parts import first_part
+from rainwatchd.audio.files.rare import UNCHECKED
 from rainwatchd.audio.recording import Recording
 from rainwatchd.audio.ring import Gap, RingBuffer
 from rainwatchd.audio.samples import Floats
@@ -89,6 +94,135 @@ def test_a_header_that_promises_double_loses_nothing_and_is_told(tmp_path: Path,
     assert found.samples.size == SOUND.size
     assert found.failure is not None
     assert "cut short: 12.000 s of the 24.000 s that its header promises" in found.failure
+
+
+def test_every_format_is_checked_or_said_to_be_none_that_can_be() -> None:
+    lied_about = {container for container, _, _ in LIARS.values()} | {"OGG", "MP3", "WVE"}
+    headerless = {"RAW", "SD2"}
+    assert set(soundfile.available_formats()) == lied_about | UNCHECKED | headerless
+    assert not lied_about & UNCHECKED
+
+
+def test_where_the_length_cannot_be_checked_that_is_said(tmp_path: Path) -> None:
+    for container in UNCHECKED:
+        subtype = "DPCM_16" if container == "XI" else "PCM_16"
+        content = encoded(SOUND, container, subtype)
+        longer = encoded(np.tile(SOUND, 2), container, subtype)
+        found = heard(tmp_path, content)
+        assert (found.samples.size, found.failure) == (SOUND.size, None)
+        (line,) = found.warnings
+        assert f"length can't be checked: {container}" in line
+        # What is there is heard, or a line says that it was not.
+        beyond = heard(tmp_path, content + longer[len(content) :])
+        assert beyond.samples.size == 2 * SOUND.size or beyond.failure is not None
+        short = heard(tmp_path, longer[: len(content)])
+        assert short.samples.size == SOUND.size or short.failure is not None
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "ALAW", "ULAW"])
+def test_a_voc_of_eight_bits_lies_both_ways(tmp_path: Path, subtype: str) -> None:
+    honest = encoded(SOUND, "VOC", subtype)
+    for factor in (0.5, 2.0):
+        size = round(SOUND.size * factor).to_bytes(3, "little")
+        found = heard(tmp_path, honest[:27] + size + honest[30:])
+        assert abs(found.samples.size - SOUND.size) <= 1
+        assert ("cut short" in (found.failure or "")) == (factor > 1)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_wve_lies_both_ways(tmp_path: Path, factor: float) -> None:
+    honest = encoded(SOUND, "WVE", "ALAW", rate_hz=8000)
+    size = struct.pack(">I", round(SOUND.size * factor))
+    found = heard(tmp_path, honest[:18] + size + honest[22:])
+    assert found.samples.size == SOUND.size
+    assert ("cut short" in (found.failure or "")) == (factor > 1)
+    assert bool(found.warnings) == (factor < 1)
+
+
+@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "GSM610", "ULAW"])
+def test_a_compressed_aiff_lies_both_ways(tmp_path: Path, subtype: str) -> None:
+    honest = encoded(SOUND, "AIFF", subtype)
+    longer = encoded(np.tile(SOUND, 2), "AIFF", subtype)
+    found = heard(tmp_path, honest + longer[len(honest) :])
+    assert (found.samples.size, found.failure) == (2 * SOUND.size, None)
+    assert "its header tells of 12.000 s" in found.warnings[0]
+    found = heard(tmp_path, longer[: len(honest)])
+    assert found.samples.size == SOUND.size
+    assert "cut short: 12.000 s of the 24.000 s" in (found.failure or "")
+
+
+def test_an_aiff_beyond_4_gib_is_heard(tmp_path: Path) -> None:
+    honest = encoded(SOUND, "AIFF", "PCM_16", rate_hz=192000)
+    real = (1 << 32) + 192000
+    start = honest.index(b"SSND") + 16
+    path = tmp_path / "night.aiff"
+    with path.open("wb") as file:
+        file.write(aiff(honest[:start], real & 0xFFFFFFFF))
+        file.seek(start + real - 2 * SOUND.size)
+        file.write(honest[start:])
+    descriptor = os.open(path, os.O_RDONLY)
+    part = first_part(descriptor, path.stat().st_size)
+    with soundfile.SoundFile(PartFile(descriptor, part)) as reader:
+        assert (reader.samplerate, reader.frames) == (192000, real // 2)
+        reader.seek(-SOUND.size, soundfile.SEEK_END)
+        found = reader.read(dtype="float32")
+    os.close(descriptor)
+    np.testing.assert_array_equal(found, heard(tmp_path, honest).samples)
+
+
+def test_an_alac_is_heard_as_far_as_its_packets_go(tmp_path: Path) -> None:
+    honest = encoded(SOUND, "CAF", "ALAC_16")
+    data, packets = honest.index(b"data") + 4, honest.index(b"pakt") + 12
+    whole = heard(tmp_path, honest)
+    for claimed in (-1, 0, 44, len(honest) // 2, 2 * len(honest)):
+        found = heard(tmp_path, honest[:data] + struct.pack(">q", claimed) + honest[data + 8 :])
+        np.testing.assert_array_equal(found.samples, whole.samples)
+        assert found.failure is None
+    double = struct.pack(">q", 2 * SOUND.size)
+    found = heard(tmp_path, honest[: packets + 8] + double + honest[packets + 16 :])
+    assert "cut short: 12.000 s of the 24.000 s" in (found.failure or "")
+    found = heard(tmp_path, honest[: len(honest) * 2 // 3])
+    assert found.samples.size > SOUND.size // 2
+    assert "of the 12.000 s" in (found.failure or "")
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_without_its_last_page_is_told(tmp_path: Path, subtype: str) -> None:
+    honest = encoded(SOUND, "OGG", subtype)
+    assert heard(tmp_path, honest).warnings == []
+    for content in (honest[: honest.rindex(b"OggS")], honest[: len(honest) // 2]):
+        found = heard(tmp_path, content)
+        assert "the mark of its end is missing" in found.warnings[0]
+        assert found.samples.size > SOUND.size // 3
+
+
+@pytest.mark.parametrize("container", ["WAV", "W64", "RF64"])
+def test_further_chunks_of_sound_are_heard(tmp_path: Path, container: str) -> None:
+    honest = encoded(SOUND, container, "PCM_16")
+    start = honest.index(b"data")
+    name = honest[start : start + (16 if container == "W64" else 4)]
+    more = 2 * RATE_HZ
+
+    def chunk(body: bytes, claimed: int) -> bytes:
+        if container == "W64":
+            return name + struct.pack("<Q", claimed + 24) + body
+        return name + struct.pack("<I", claimed) + body
+
+    body = honest[-more:]
+    note = b"" if container == "W64" else b"LIST" + struct.pack("<I", 4) + b"INFO"
+    junk = b"" if container == "W64" else b"JUNK" + struct.pack("<I", 28) + bytes(28)
+    for between in (b"", note, junk, junk + note):
+        found = heard(tmp_path, honest + between + chunk(body, more) + between)
+        assert (found.samples.size, found.failure) == (SOUND.size + more // 2, None)
+        np.testing.assert_array_equal(
+            found.samples[-more // 2 :], found.samples[SOUND.size - more // 2 : SOUND.size]
+        )
+    found = heard(tmp_path, honest + note + chunk(body, 5 * more))
+    assert found.samples.size == SOUND.size + more // 2
+    assert "cut short: 13.000 s of the 17.000 s" in (found.failure or "")
+    found = heard(tmp_path, honest + note + chunk(body, 44))
+    assert found.samples.size == SOUND.size + more // 2
+    assert "its header tells of" in found.warnings[0]
 
 
 @pytest.mark.parametrize("claimed", [0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
