@@ -52,17 +52,20 @@ class Progress:
     How long a recording is would have to be read from each; its size costs nothing.
     """
 
-    def __init__(self, out: TextIO, sizes: Sequence[int], *, lines: bool = False) -> None:
-        """`sizes` are the recordings' in bytes; `lines` says it once a minute on no terminal."""
+    def __init__(self, out: TextIO, sizes: Sequence[float], *, of_sound: bool = False) -> None:
+        """`sizes` are the recordings' in bytes, or `of_sound`, in seconds.
+
+        What is so long that its lengths were read says a line a minute, too, on no terminal.
+        """
         self._out = out
-        self._lines = lines
+        self._of_sound = of_sound
         self._bar: tqdm[None] | None = None
         self._sizes = sizes
         self._size = sum(sizes)
         self._running: dict[int, tuple[float, float]] = {}
         self._over: set[int] = set()
         self._ended = 0
-        self._ended_size = 0
+        self._ended_size = 0.0
         self._failed = 0
         self._heard_s = 0.0
         self._began_s = self._said_s = time.monotonic()
@@ -134,7 +137,7 @@ class Progress:
         if bar is not None:
             bar.set_description_str(self._text(), refresh=False)
             bar.update(self._done_size - bar.n)
-        elif self._lines and time.monotonic() - self._said_s >= _LINE_S:
+        elif self._of_sound and time.monotonic() - self._said_s >= _LINE_S:
             self._said_s = time.monotonic()
             spent_s = self._said_s - self._began_s
             left_s = spent_s * (self._size / max(self._done_size, 1.0) - 1.0)
@@ -148,9 +151,10 @@ class Progress:
     def _text(self) -> str:
         heard_s = self._total_s
         speed = heard_s / max(time.monotonic() - self._began_s, 1e-3)
+        whole = f" of {clock(self._size)}" if self._of_sound else ""
         failed = f", {self._failed} failed" if self._failed else ""
         return (
-            f"{self._ended}/{len(self._sizes)} files, {clock(heard_s)} heard, "
+            f"{self._ended}/{len(self._sizes)} files, {clock(heard_s)}{whole} heard, "
             f"{speed:.0f} times real time{failed}"
         )
 

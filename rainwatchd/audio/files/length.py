@@ -31,9 +31,8 @@ _BY_LIBSNDFILE = frozenset([".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"])
 _OPUS_RATE_HZ = 48_000
 
 
-def length_s(path: Path, size: int) -> float:
+def length_s(path: str | Path, size: int) -> float:
     """Return about how many seconds there are; 0 where there is surely nothing."""
-    suffix = path.suffix.lower()
     if size == 0:
         return 0.0
     try:
@@ -43,11 +42,11 @@ def length_s(path: Path, size: int) -> float:
             told_s = _told_s(head, descriptor, size)
         finally:
             os.close(descriptor)
-        if told_s is None and suffix in _BY_LIBSNDFILE:
+        if told_s is None and Path(path).suffix.lower() in _BY_LIBSNDFILE:
             told_s = float(soundfile.info(str(path)).duration)
     except (OSError, soundfile.SoundFileError, struct.error, ZeroDivisionError):
         told_s = None
-    return guess_s(suffix, size) if told_s is None else told_s
+    return guess_s(Path(path).suffix, size) if told_s is None else told_s
 
 
 def guess_s(suffix: str, size: int) -> float:
@@ -66,8 +65,7 @@ def _told_s(head: bytes, descriptor: int, size: int) -> float | None:
 
 
 def _wave_s(head: bytes, size: int) -> float | None:
-    """Read RIFF and RF64; a claim of nothing, or of more than there is, is a recorder's that lost
-    its power."""
+    """Read RIFF and RF64; a recorder that lost its power claims next to nothing, or too much."""
     order = ">" if head.startswith(b"RIFX") else "<"
     at, bytes_per_s = 12, 0
     while at + 8 <= len(head):
@@ -76,7 +74,7 @@ def _wave_s(head: bytes, size: int) -> float | None:
             (bytes_per_s,) = struct.unpack_from(f"{order}I", head, at + 16)
         elif name == b"data":
             held = max(0, size - at - 8)
-            return (claimed if 0 < claimed < held else held) / bytes_per_s
+            return (claimed if held / 2 < claimed < held else held) / bytes_per_s
         at += 8 + claimed + claimed % 2
     return size / bytes_per_s
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,11 @@ _AHEAD = 4
 """Tasks for each thread that the scheduler knows of at a time."""
 
 
-def on_cluster(address: str, tasks: Sequence[Task]) -> Iterator[Outcome]:
-    """Hear tasks on the workers of a scheduler; yield what became of each, as it comes."""
+def on_cluster(address: str, tasks_for: Callable[[int], Sequence[Task]]) -> Iterator[Outcome]:
+    """Hear on the workers of a scheduler, so many tasks as that many threads ask for.
+
+    Yield what became of each recording, as it comes.
+    """
     dask = _dask()
     try:
         client = dask.Client(address, timeout=_PATIENCE_S)
@@ -33,7 +36,7 @@ def on_cluster(address: str, tasks: Sequence[Task]) -> Iterator[Outcome]:
         raise RainwatchError(f"--dask {address}: no scheduler answers there") from error
     with client:
         threads = sum(client.nthreads().values())
-        waiting = iter(tasks)
+        waiting = iter(tasks_for(max(1, threads)))
         first = [
             _submit(client, task) for task in itertools.islice(waiting, max(1, threads) * _AHEAD)
         ]
@@ -42,7 +45,7 @@ def on_cluster(address: str, tasks: Sequence[Task]) -> Iterator[Outcome]:
         for future in going:
             task = of.pop(future.key)
             try:
-                yield future.result()
+                yield from future.result()
             except dask.KilledWorker:
                 yield give_up(task, "a worker of the cluster died", TRIES)
             for following in itertools.islice(waiting, 1):
@@ -61,15 +64,15 @@ def _dask() -> Any:
 
 
 def _submit(client: Any, task: Task) -> tuple[Any, Task]:
-    key = f"hear-{task.source.key}-{task.hearing.fingerprint}"
-    return client.submit(hear_whole, task, key=key, pure=False, retries=TRIES - 1), task
+    piece = "" if task.piece is None else f"-{task.piece.index}-{task.piece.count}"
+    key = f"hear-{task.source.key}{piece}-{task.hearing.fingerprint}"
+    return client.submit(hear_there, task, key=key, pure=False, retries=TRIES - 1), task
 
 
-def hear_whole(task: Task) -> Outcome:
-    """Hear one recording on a worker, whose temporary folder is its own machine's."""
+def hear_there(task: Task) -> list[Outcome]:
+    """Hear on a worker, whose temporary folder is its own machine's."""
     scratch = Path(tempfile.gettempdir())
-    (outcome,) = hear(replace(task, hearing=replace(task.hearing, scratch=scratch)), _silent)
-    return outcome
+    return list(hear(replace(task, hearing=replace(task.hearing, scratch=scratch)), _silent))
 
 
 def _silent(heard_s: float, part: float) -> None:

@@ -21,6 +21,7 @@ from rainwatchd.replay.archive.sources import Source
 FOLDER = "parts"
 _SUFFIX = ".parquet"
 _FAILED = ".failed.parquet"
+PIECE = ".piece"
 
 DETECTION = pa.struct(
     [
@@ -59,15 +60,23 @@ FILES = pa.schema(
 it has ended, null where it ended none."""
 
 
+def part_name(source: Source, fingerprint: str, *, failed: bool = False) -> str:
+    """Return what a recording's part is called."""
+    return f"{source.key}-{source.version(fingerprint)}{_FAILED if failed else _SUFFIX}"
+
+
 def part_path(out: Path, source: Source, fingerprint: str, *, failed: bool = False) -> Path:
-    """Return where a recording's part belongs: 256 folders, so that none grows too large."""
-    suffix = _FAILED if failed else _SUFFIX
-    key = source.key
-    return out / FOLDER / key[:2] / f"{key}-{source.version(fingerprint)}{suffix}"
+    """Return where a recording's part belongs."""
+    return path_of(out, part_name(source, fingerprint, failed=failed))
+
+
+def path_of(out: Path, name: str) -> Path:
+    """Return where what is called so belongs: 256 folders, so that none grows too large."""
+    return out / FOLDER / name[:2] / name
 
 
 def write_part(path: Path, row: Mapping[str, Any], windows: pa.Table | None = None) -> None:
-    """Write a part, and those of the same recording in another state away.
+    """Write a part, and what there is of the same recording otherwise away.
 
     `windows` has one row, the columns that are added to those of `FILES`.
     """
@@ -75,44 +84,70 @@ def write_part(path: Path, row: Mapping[str, Any], windows: pa.Table | None = No
     if windows is not None:
         for name in windows.column_names:
             table = table.append_column(name, windows[name])
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
+    commit(path, content.getvalue())
+    clear(path)
+
+
+def commit(path: Path, content: bytes | pa.Buffer) -> None:
+    """Put a file there by one rename; raise `RainwatchError` where that can't be done."""
     draft = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, draft, compression="zstd")
-        # A power cut must not leave a name without its content.
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-        key = path.name.partition("-")[0]
-        for other in path.parent.glob(f"{key}-*{_SUFFIX}"):
-            if other.name != path.name:
-                other.unlink(missing_ok=True)
+        try:
+            with draft.open("wb") as file:
+                file.write(content)
+                # A power cut must not leave a name without its content.
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise RainwatchError(f"--out {path.parents[2]}: {error.strerror or error}") from error
 
 
+def clear(path: Path) -> None:
+    """Take away what lies beside a part of the same recording: other states, and pieces."""
+    key = path.name.partition("-")[0]
+    for other in path.parent.glob(f"{key}-*"):
+        if other.name != path.name:
+            other.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class Done:
-    """Which parts there are."""
+    """What there is, by the names alone."""
 
     names: frozenset[str]
-
-    def has(self, path: Path) -> bool:
-        """Whether that part is there."""
-        return path.name in self.names
+    """Of parts."""
+    pieces: frozenset[str]
+    """Of pieces of recordings that are not done."""
 
 
 def done_parts(out: Path) -> Done:
-    """List the parts, by their names alone."""
-    return Done(frozenset(path.name for path in part_files(out)))
+    """List what there is."""
+    names = [name for name, _ in _entries(out)]
+    return Done(
+        frozenset(name for name in names if name.endswith(_SUFFIX)),
+        frozenset(name for name in names if name.endswith(PIECE)),
+    )
 
 
 def part_files(out: Path) -> Iterator[Path]:
     """Yield every part, in no order."""
+    for name, path in _entries(out):
+        if name.endswith(_SUFFIX):
+            yield Path(path)
+
+
+def _entries(out: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and path of what is not a draft."""
     try:
         for folder in os.scandir(out / FOLDER):
             for entry in os.scandir(folder.path):
-                if entry.name.endswith(_SUFFIX) and not entry.name.startswith("."):
-                    yield Path(entry.path)
+                if not entry.name.startswith("."):
+                    yield entry.name, entry.path
     except FileNotFoundError:
         return

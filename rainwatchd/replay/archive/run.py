@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import TextIO
 
 from rainwatchd.config.options import Config
-from rainwatchd.errors import AudioError, RainwatchError
+from rainwatchd.errors import RainwatchError
 from rainwatchd.hearing.model_file import read_model
 from rainwatchd.replay.archive.fingerprint import claim, fingerprint
-from rainwatchd.replay.archive.parts import done_parts, part_path
-from rainwatchd.replay.archive.sources import Source, find_sources
-from rainwatchd.replay.archive.tasks import Hearing, Outcome, Task, give_up, hear, in_order
+from rainwatchd.replay.archive.index import Index, look
+from rainwatchd.replay.archive.sources import Source
+from rainwatchd.replay.archive.tasks import Hearing, Outcome, Task, give_up, hear
 from rainwatchd.replay.pool import Pool, Told
-from rainwatchd.replay.progress import Progress
+from rainwatchd.replay.progress import Progress, Sums
 from rainwatchd.replay.replay import Replay, replay_id
 from rainwatchd.replay.report import Complaints
 
 _SCRATCH = "rainwatchd-scratch-"
-
-Watch = Callable[[int, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -83,53 +81,32 @@ def run_archive(
             scratch,
             scores,
         )
-        index = _index(places, hearing, shard)
+        index = look(places, hearing, shard.holds)
         complaints = Complaints(err)
         for error in index.dead:
             complaints.say((), str(error))
+        if index.recordings:
+            print(index.summary, file=err, flush=True)
         return _hear(index, jobs, dask, complaints, err)
 
 
-@dataclass(frozen=True)
-class _Index:
-    tasks: list[Task]
-    done: int
-    failed: int
-    """Of those done, how many were not heard to their end."""
-    dead: list[AudioError]
-
-
-def _index(places: Sequence[Path], hearing: Hearing, shard: Shard) -> _Index:
-    done = done_parts(hearing.out)
-    dead: list[AudioError] = []
-    todo: list[Task] = []
-    whole = failed = 0
-    for source in find_sources(places):
-        if isinstance(source, AudioError):
-            dead.append(source)
-        elif not shard.holds(source):
-            continue
-        elif done.has(part_path(hearing.out, source, hearing.fingerprint)):
-            whole += 1
-        elif done.has(part_path(hearing.out, source, hearing.fingerprint, failed=True)):
-            failed += 1
-        else:
-            todo.append(Task(len(todo), source, hearing))
-    return _Index(todo, whole + failed, failed, dead)
-
-
-def _hear(index: _Index, jobs: int, dask: str | None, complaints: Complaints, err: TextIO) -> bool:
-    tasks = index.tasks
-    progress = Progress(err, [task.source.size for task in tasks], lines=True)
+def _hear(index: Index, jobs: int, dask: str | None, complaints: Complaints, err: TextIO) -> bool:
+    recordings = index.recordings
+    progress = Progress(err, [task.length_s for task in recordings], of_sound=True)
+    over: set[int] = set()
     kept = failures = detections = 0
     try:
-        if dask is not None and tasks:
+        if dask is not None and recordings:
             from rainwatchd.replay.archive.cluster import on_cluster  # noqa: PLC0415
 
-            outcomes = on_cluster(dask, in_order(tasks))
+            outcomes = on_cluster(dask, index.tasks)
         else:
-            outcomes = _on_cores(in_order(tasks), min(jobs, len(tasks)), progress.follow)
+            outcomes = _on_cores(index.tasks(jobs), jobs, Sums(progress.follow))
         for outcome in outcomes:
+            if outcome.number in over:
+                # Two have heard its last pieces at once.
+                continue
+            over.add(outcome.number)
             failures += outcome.failure is not None
             if outcome.failure is not None or outcome.warnings:
                 progress.clear()
@@ -143,8 +120,10 @@ def _hear(index: _Index, jobs: int, dask: str | None, complaints: Complaints, er
     finally:
         progress.finish()
     complaints.finish()
+    # Another run of the same may have found that a recording has changed.
+    failures += len(recordings) - len(over)
     print(
-        f"{kept} of {len(tasks)} recordings done, {index.done} were done before; "
+        f"{kept} of {len(recordings)} recordings done, {index.done} were done before; "
         f"{detections} detections; {failures + index.failed + len(index.dead)} not heard to "
         "their end",
         file=err,
@@ -152,7 +131,7 @@ def _hear(index: _Index, jobs: int, dask: str | None, complaints: Complaints, er
     return not (failures or index.failed or index.dead)
 
 
-def _on_cores(tasks: Sequence[Task], jobs: int, watch: Watch) -> Iterator[Outcome]:
+def _on_cores(tasks: Sequence[Task], jobs: int, sums: Sums) -> Iterator[Outcome]:
     waiting = iter(tasks)
     left = len(tasks)
     with Pool(hear, jobs) as pool:
@@ -161,11 +140,12 @@ def _on_cores(tasks: Sequence[Task], jobs: int, watch: Watch) -> Iterator[Outcom
                 pool.start(next(waiting))
                 left -= 1
             for said in pool.wait():
+                task = said.task
                 if isinstance(said, Told):
-                    watch(said.task.number, said.heard_s, said.part)
+                    sums.follow(task.number, task.piece, said.heard_s, said.part)
                     yield from said.results
                 elif said.failure is not None:
-                    yield give_up(said.task, said.failure, said.tries)
+                    yield give_up(task, said.failure, said.tries)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "md5", "md5
 """What file systems call that which changes when a file does; the first there is, is taken."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One recording, as it was when it was looked for."""
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rainwatchd import __version__
 from rainwatchd.audio.formats import printable
 from rainwatchd.errors import AudioError, RainwatchError
 from rainwatchd.hearing.classifier import Classifier
-from rainwatchd.replay.archive.parts import part_path, write_part
+from rainwatchd.replay.archive.parts import clear, part_path, write_part
+from rainwatchd.replay.archive.pieces import joined, piece_path, write_piece
+from rainwatchd.replay.archive.rows import Windows, detection_row, device_of
 from rainwatchd.replay.archive.sources import Source, at_hand
+from rainwatchd.replay.division import pieces
+from rainwatchd.replay.listening import Piece
 from rainwatchd.replay.pool import Tell
-from rainwatchd.replay.replay import Found, Heard, Replay, Scored
+from rainwatchd.replay.replay import Found, Heard, Item, Replay, Scored
 
-_RECORDER = re.compile(r"(.+?)[-_]\d{8}[-_T]\d{6}")
-"""What a recorder puts before the time in its files' names."""
+_TOLD = ["heard_s", "failure", "notes", "detections"]
+"""Columns of a part that an outcome is made of."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,22 @@ class Hearing:
     with_scores: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
-    """One recording to hear."""
+    """One recording to hear, or a piece of one."""
 
     number: int
+    """The recording's."""
     source: Source
+    length_s: float
+    """By its header, or by what is usual."""
     hearing: Hearing
+    piece: Piece | None = None
+
+    def part(self, *, failed: bool = False) -> Path:
+        """Return where the recording's part belongs."""
+        hearing = self.hearing
+        return part_path(hearing.out, self.source, hearing.fingerprint, failed=failed)
 
 
 @dataclass(frozen=True)
@@ -66,39 +76,86 @@ class Outcome:
 
 
 def hear(task: Task, tell: Tell) -> Iterator[Outcome]:
-    """Hear a recording, write its part and yield what became of it."""
+    """Hear a recording, write its part and yield what became of it.
+
+    Of a recording in pieces, whoever hears the last writes the part; others yield nothing.
+    """
+    done = _done_meanwhile(task)
+    if done is not None:
+        yield done
+        return
     hearing, source = task.hearing, task.source
     classifier = _classifier(hearing.model, hearing.model_digest)
-    heard = Heard(source.name, 0.0, None, None)
-    found: list[Found] = []
-    windows = _Windows(len(classifier.spec.labels)) if hearing.with_scores else None
+    if task.piece is not None:
+        yield from _hear_piece(task, task.piece, classifier, tell)
+        return
     try:
         with at_hand(source, hearing.scratch) as path:
-            for item in hearing.replay.hear(path, classifier, name=source.name):
-                if isinstance(item, Scored):
-                    tell(item.end_s, item.progress)
-                    if windows is not None:
-                        windows.take(item)
-                elif isinstance(item, Heard):
-                    heard = item
-                elif item.end_s is not None:
-                    found.append(item)
-            failure = heard.failure and heard.failure.replace(printable(path), source.name)
-            warnings = tuple(line.replace(printable(path), source.name) for line in heard.warnings)
+            items = _told(hearing.replay.hear(path, classifier, name=source.name), tell)
+            yield _write(task, items, len(classifier.spec.labels), called=printable(path))
     except AudioError as error:
         yield Outcome(task.number, 0.0, 0, str(error), kept=False)
+
+
+def _hear_piece(task: Task, piece: Piece, classifier: Classifier, tell: Tell) -> Iterator[Outcome]:
+    hearing, source = task.hearing, task.source
+
+    def place(of: Piece) -> Path:
+        return piece_path(hearing.out, source, hearing.fingerprint, of)
+
+    if not place(piece).exists():
+        path = Path(source.place)
+        write_piece(place(piece), hearing.replay.hear_piece(path, piece, classifier, tell))
+    paths = [place(each) for each in pieces(task.length_s, piece.count)]
+    judge = hearing.replay.judge(classifier, source.name)
+    try:
+        passages = list(joined(paths))
+    except FileNotFoundError:
+        # Others are still to be heard, unless somebody else has joined them just now.
+        done = _done_meanwhile(task)
+        if done is not None:
+            place(piece).unlink(missing_ok=True)
+            yield done
         return
+    items = (item for passage in passages for item in judge.push(passage))
+    outcome = _write(task, items, len(classifier.spec.labels), called=source.name)
+    if not outcome.kept:
+        clear(task.part())
+    yield outcome
+
+
+def _told(items: Iterable[Item], tell: Tell) -> Iterator[Item]:
+    for item in items:
+        if isinstance(item, Scored):
+            tell(item.end_s, item.progress)
+        yield item
+
+
+def _write(task: Task, items: Iterable[Item], labels: int, *, called: str) -> Outcome:
+    """Write a recording's part, whose sound was read from what is `called` so."""
+    source = task.source
+    heard = Heard(source.name, 0.0, None, None)
+    found: list[Found] = []
+    windows = Windows(labels) if task.hearing.with_scores else None
+    for item in items:
+        if isinstance(item, Heard):
+            heard = item
+        elif isinstance(item, Found):
+            found += [item] if item.end_s is not None else []
+        elif windows is not None:
+            windows.take(item)
+    failure = heard.failure and heard.failure.replace(called, source.name)
+    warnings = tuple(line.replace(called, source.name) for line in heard.warnings)
     if source.changed():
         changed = f"{source.name}: changed while it was heard; run again"
-        yield Outcome(task.number, heard.duration_s, 0, changed, kept=False)
-        return
+        return Outcome(task.number, heard.duration_s, 0, changed, kept=False)
     row = _row(task, heard.duration_s, failure, heard.start) | {
         "notes": [line.removeprefix(f"{source.name}: ") for line in warnings],
-        "detections": [_detection(item) for item in found],
+        "detections": [detection_row(item) for item in found],
     }
-    part = part_path(hearing.out, source, hearing.fingerprint, failed=failure is not None)
+    part = task.part(failed=failure is not None)
     write_part(part, row, None if windows is None else windows.table())
-    yield Outcome(
+    return Outcome(
         task.number,
         heard.duration_s,
         len(found),
@@ -109,21 +166,27 @@ def hear(task: Task, tell: Tell) -> Iterator[Outcome]:
     )
 
 
+def _done_meanwhile(task: Task) -> Outcome | None:
+    """Say what became of a recording that somebody else has heard since it was looked for."""
+    for failed in (False, True):
+        part = task.part(failed=failed)
+        if part.exists():
+            (row,) = pq.read_table(part, columns=_TOLD).to_pylist()
+            warnings = tuple(f"{task.source.name}: {note}" for note in row["notes"])
+            heard_s, detections = row["heard_s"], len(row["detections"])
+            failure = row["failure"]
+            return Outcome(task.number, heard_s, detections, failure, kept=True, warnings=warnings)
+    return None
+
+
 def give_up(task: Task, how: str, tries: int) -> Outcome:
     """Write the part of a recording that no process has survived."""
-    hearing, source = task.hearing, task.source
+    source = task.source
     failure = f"{source.name}: hearing it ended its process {tries} times ({how})"
     row = _row(task, 0.0, failure, None) | {"tries": tries, "detections": []}
-    windows = _Windows(0).table() if hearing.with_scores else None
-    write_part(part_path(hearing.out, source, hearing.fingerprint, failed=True), row, windows)
+    windows = Windows(0).table() if task.hearing.with_scores else None
+    write_part(task.part(failed=True), row, windows)
     return Outcome(task.number, 0.0, 0, failure, kept=True)
-
-
-def device_of(place: str) -> str:
-    """Name the recorder: what stands before the time in the file's name, else its folder."""
-    path = PurePosixPath(place)
-    named = _RECORDER.match(path.stem)
-    return named[1] if named is not None else path.parent.name or "unknown"
 
 
 def _row(task: Task, heard_s: float, failure: str | None, start: datetime | None) -> dict[str, Any]:
@@ -144,54 +207,6 @@ def _row(task: Task, heard_s: float, failure: str | None, start: datetime | None
     }
 
 
-def _detection(found: Found) -> dict[str, Any]:
-    detection = found.detection
-    times = [
-        None if text is None else datetime.fromisoformat(text)
-        for text in (detection.start, detection.end)
-    ]
-    return {
-        "event_id": detection.event_id,
-        "class": detection.label,
-        "start_s": round(found.start_s, 3),
-        "end_s": None if found.end_s is None else round(found.end_s, 3),
-        "start": times[0],
-        "end": times[1],
-        "score": detection.score,
-        "peak_score": detection.peak_score,
-        "level_dbfs": detection.level_dbfs,
-        "end_reason": detection.end_reason,
-    }
-
-
-class _Windows:
-    """Every window's scores, in half precision: three digits of a number between 0 and 1."""
-
-    def __init__(self, labels: int) -> None:
-        self._labels = labels
-        self._starts_s = array("f")
-        self._scores = array("f")
-
-    def take(self, window: Scored) -> None:
-        """Keep a window."""
-        self._starts_s.append(window.start_s)
-        self._scores.extend(window.scores)
-
-    def table(self) -> pa.Table:
-        """Return one row: when the windows began, and their scores one label after another."""
-        scores = np.asarray(self._scores, np.float32).astype(np.float16)
-        return pa.table(
-            {
-                "window_start_s": _one_row(np.asarray(self._starts_s, np.float32), pa.float32()),
-                "window_scores": _one_row(scores, pa.float16()),
-            }
-        )
-
-
-def _one_row(values: np.ndarray[Any, Any], kind: pa.DataType) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array([0, values.size], pa.int32()), pa.array(values, kind))
-
-
 @lru_cache(maxsize=1)
 def _classifier(model: Path, digest: str) -> Classifier:
     classifier = Classifier(model)
@@ -201,8 +216,3 @@ def _classifier(model: Path, digest: str) -> Classifier:
             "nothing was lost: name another --out for it"
         )
     return classifier
-
-
-def in_order(tasks: Sequence[Task]) -> list[Task]:
-    """Put the largest first: a long recording that begins last would end alone."""
-    return sorted(tasks, key=lambda task: (-task.source.size, task.source.name))

@@ -42,12 +42,20 @@ def make_night(folder: Path) -> None:
         soundfile.write(path, scene(16000, *parts), 16000)
 
 
+SHORT_PIECES = (
+    "from rainwatchd.replay import division; division.LONG_S = 90.0; division._LEAST_S = 60.0"
+)
+"""Divides what is longer than a minute and a half."""
+
+
 @pytest.fixture
 def start(tiny_model: Path) -> Start:
     """Start the command line with the stand-in model."""
 
-    def start_(*arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        program = "import sys; from rainwatchd.cli import main; sys.exit(main())"
+    def start_(
+        *arguments: object, env: dict[str, str] | None = None, first: str = ""
+    ) -> subprocess.Popen[str]:
+        program = f"import sys; from rainwatchd.cli import main; {first}; sys.exit(main())"
         return subprocess.Popen(
             [sys.executable, "-c", program, "--model", tiny_model, *map(str, arguments)],
             cwd=ROOT,

@@ -19,12 +19,20 @@ import soundfile
 from rainwatchd.cli import main
 from rainwatchd.config.options import Config
 from rainwatchd.errors import RainwatchError
+from rainwatchd.hearing.model_file import read_model
+from rainwatchd.replay import division
+from rainwatchd.replay.archive.fingerprint import fingerprint
+from rainwatchd.replay.archive.index import look
+from rainwatchd.replay.archive.parts import Done, done_parts
+from rainwatchd.replay.archive.rows import device_of
 from rainwatchd.replay.archive.run import Shard, run_archive
 from rainwatchd.replay.archive.sources import Source, find_sources
-from rainwatchd.replay.archive.tasks import device_of
+from rainwatchd.replay.archive.tasks import Hearing, Task
+from rainwatchd.replay.archive.tasks import hear as hear_task
 from rainwatchd.replay.exports.reading import read_archive
+from rainwatchd.replay.replay import Replay, replay_id
 from tests.audio.files.lying import encoded, wav
-from tests.replay.archive.conftest import NIGHT, Start, parts
+from tests.replay.archive.conftest import NIGHT, SHORT_PIECES, Start, parts
 from tests.sounds import scene
 
 
@@ -43,7 +51,9 @@ def test_a_part_holds_what_the_replay_tells(
     whole, err = hear([night], tmp_path / "out", tiny_model, scores=True)
     assert whole
     assert (
-        err == "rainwatchd: 2 recordings tell a time but no offset from UTC; taken as UTC, unless "
+        err
+        == "4 recordings to hear, about 0:01:17.0 of sound, 0 of them empty; 0 were done before\n"
+        "rainwatchd: 2 recordings tell a time but no offset from UTC; taken as UTC, unless "
         "--utc-offset +HH:MM says else\n"
         "4 of 4 recordings done, 0 were done before; 4 detections; 0 not heard to their end\n"
     )
@@ -126,11 +136,12 @@ def test_what_cannot_be_heard_is_done_and_named(tiny_model: Path, tmp_path: Path
     assert not whole
     lines = err.splitlines()
     assert lines[0] == f"rainwatchd: {tmp_path}/gone.wav: No such file or directory"
-    assert sorted(lines[1:3]) == [
+    assert lines[1].startswith("2 recordings to hear, about 0:00:00.0 of sound, 1 of them empty")
+    assert lines[2:4] == [
         f"rainwatchd: {tmp_path}/empty.wav: the file is empty",
         f"rainwatchd: {tmp_path}/text.wav: no recording: Format not recognised",
     ]
-    assert lines[3].endswith("3 not heard to their end")
+    assert lines[4].endswith("3 not heard to their end")
     again, err = hear([tmp_path], tmp_path / "out", tiny_model)
     assert not again
     assert "2 were done before; 0 detections; 2 not heard" in err
@@ -153,7 +164,7 @@ def test_what_is_odd_is_told_and_kept(
     assert not whole
     assert main(["--model", str(tiny_model), "--file", str(tmp_path), "--jobs", "1"]) == 1
     said = capfd.readouterr().err
-    assert sorted(said.splitlines()) == sorted(err.splitlines()[:-1])
+    assert sorted(said.splitlines()) == sorted(err.splitlines()[1:-1])
     records = {
         Path(record.path).name[:4]: record for record in read_archive(tmp_path / "out").records
     }
@@ -189,14 +200,17 @@ def test_killed_at_random_moments_it_comes_out_the_same(
     night: Path, tiny_model: Path, tmp_path: Path, start: Start
 ) -> None:
     rng = random.Random(5)
-    hear([night], tmp_path / "whole", tiny_model, scores=True)
+    long = tmp_path / "long_20240512_200000.wav"
+    soundfile.write(long, np.tile(scene(22050, ("chainsaw", 12.0), (None, 28.0)), 5), 22050)
+    hear([night, long], tmp_path / "whole", tiny_model, scores=True)
     out = tmp_path / "out"
+    arguments = ("--file", night, long, "--out", out, "--scores", "--jobs", 2)
     for _ in range(2):
-        process = start("--file", night, "--out", out, "--scores", "--jobs", 2)
+        process = start(*arguments, first=SHORT_PIECES)
         until_s = time.monotonic() + 30
-        wanted = rng.randrange(1, 4)
+        wanted = rng.randrange(1, 6)
         while process.poll() is None and time.monotonic() < until_s:
-            if out.exists() and len(parts(out)) >= wanted:
+            if sum(map(len, (done_parts(out).names, done_parts(out).pieces))) >= wanted:
                 break
             time.sleep(0.01)
         workers = psutil.Process(process.pid).children() if process.poll() is None else []
@@ -205,8 +219,72 @@ def test_killed_at_random_moments_it_comes_out_the_same(
         assert process.stderr is not None
         process.stderr.close()
         assert not psutil.wait_procs(workers, 30)[1]
-    hear([night], out, tiny_model, scores=True, jobs=2)
+    hear([night, long], out, tiny_model, scores=True, jobs=2)
     assert parts(out) == parts(tmp_path / "whole")
+    assert not done_parts(out).pieces
+
+
+@pytest.fixture
+def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(division, "LONG_S", 90.0)
+    monkeypatch.setattr(division, "_LEAST_S", 60.0)
+
+
+def tasks(places: list[Path], out: Path, model: Path, jobs: int) -> list[Task]:
+    config, file = Config(model=str(model)), read_model(model)
+    mark = fingerprint(config, file, scores=True, utc_offset=None)
+    replay = Replay(config, replay_id(config))
+    hearing = Hearing(replay, model, file.digest, mark.digest, out, out, True)
+    return look(places, hearing, lambda _: True).tasks(jobs)
+
+
+@pytest.mark.usefixtures("short_pieces")
+def test_a_long_recording_is_joined_from_its_pieces(tiny_model: Path, tmp_path: Path) -> None:
+    """By several processes, after some pieces were heard by a run with other cores."""
+    long = tmp_path / "20240512_200000.wav"
+    soundfile.write(long, np.tile(scene(22050, ("chainsaw", 12.0), (None, 28.0)), 6), 22050)
+    hear([long], tmp_path / "whole", tiny_model, scores=True)
+    out = tmp_path / "out"
+    first, second = tasks([long], out, tiny_model, 2)
+    assert list(hear_task(second, lambda *_: None)) == []
+    assert len(done_parts(out).pieces) == 1
+    again = tasks([long], out, tiny_model, 3)
+    assert again == [first, second], "what was begun by two is not divided among three"
+    whole, _ = hear([long], out, tiny_model, scores=True, jobs=3)
+    assert whole
+    assert parts(out) == parts(tmp_path / "whole")
+    assert not done_parts(out).pieces
+    (outcome,) = hear_task(first, lambda *_: None)
+    assert (outcome.kept, outcome.detections) == (True, 6), "another run has heard it meanwhile"
+
+
+@pytest.mark.usefixtures("short_pieces")
+def test_a_long_recording_that_changes_is_not_joined(tiny_model: Path, tmp_path: Path) -> None:
+    long, out = tmp_path / "long.wav", tmp_path / "out"
+    soundfile.write(long, scene(16000, ("chainsaw", 12.0), (None, 170.0)), 16000)
+    first, second = tasks([long], out, tiny_model, 2)
+    assert list(hear_task(first, lambda *_: None)) == []
+    os.utime(long)
+    (outcome,) = hear_task(second, lambda *_: None)
+    assert not outcome.kept
+    assert outcome.failure == f"{long}: changed while it was heard; run again"
+    assert done_parts(out) == Done(frozenset(), frozenset())
+
+
+def test_the_longest_is_heard_first_and_what_is_empty_before(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "small.flac", np.zeros(16000 * 60), 16000)
+    soundfile.write(tmp_path / "large.wav", scene(48000, (None, 9.0)), 48000)
+    soundfile.write(tmp_path / "short.ogg", np.zeros(16000 * 2), 16000)
+    (tmp_path / "empty.wav").touch()
+    found = tasks([tmp_path], tmp_path / "out", tiny_model, 1)
+    assert [(Path(task.source.place).name, task.length_s) for task in found] == [
+        ("empty.wav", 0.0),
+        ("small.flac", 60.0),
+        ("large.wav", 9.0),
+        ("short.ogg", 2.0),
+    ]
 
 
 def test_shards_share_out_all_and_nothing_twice(night: Path) -> None:
