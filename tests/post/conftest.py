@@ -1,15 +1,22 @@
-"""A browser, and visits to the page with it."""
+"""A browser and visits to the page with it; the shipped broker and a post that logs in to it."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
+from tests.broker import Broker
 from tests.post.browser import DESK, Visit, chromium
+from tests.post.running import RunningPost
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+USERS = ("canopy-7", "canopy-8", "post-north", "viewer")
 
 # A busy machine takes its time.
 expect.set_options(timeout=30_000)
@@ -44,3 +51,53 @@ def visit(browser: Browser) -> Iterator[Visit]:
     for context in contexts:
         context.close()
     assert not wrong
+
+
+def password_file(folder: Path, user: str) -> str:
+    path = folder / f"{user}.password"
+    path.write_text(f"secret of {user}\n")
+    return str(path)
+
+
+@pytest.fixture
+def fleet_broker(tmp_path: Path) -> Iterator[Broker]:
+    """The shipped mosquitto.conf and mosquitto.acl, on loopback without TLS."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    passwords = folder / "passwd"
+    passwords.touch()
+    for user in USERS:
+        subprocess.run(
+            ["mosquitto_passwd", "-b", passwords, user, f"secret of {user}"],
+            check=True,
+            capture_output=True,
+        )
+    places = {
+        "password_file": passwords,
+        "acl_file": CONFIGS / "mosquitto.acl",
+        "persistence_location": f"{folder}/",
+    }
+    lines = []
+    for line in (CONFIGS / "mosquitto.conf").read_text().splitlines():
+        key = line.partition(" ")[0]
+        if key in {"listener", "certfile", "keyfile", "set_tcp_nodelay"}:
+            continue
+        lines.append(f"{key} {places[key]}" if key in places else line)
+    broker = Broker(folder, "\n".join(lines))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def north(tmp_path: Path, fleet_broker: Broker) -> Iterator[RunningPost]:
+    folder = tmp_path / "post"
+    folder.mkdir()
+    login = {"user": "post-north", "password_file": password_file(folder, "post-north")}
+    post = RunningPost(folder, fleet_broker.port, name="north", mqtt=login)
+    post.start()
+    try:
+        post.until_ready()
+        yield post
+    finally:
+        post.close()

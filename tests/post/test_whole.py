@@ -1,4 +1,4 @@
-"""A real daemon with a microphone, a real broker, the post, and a ranger in a browser."""
+"""A real daemon with a microphone, the broker as shipped, the post, and a ranger in a browser."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tests.broker import Broker, Subscriber, until
 from tests.live import LiveDaemon
 from tests.microphone import RATE_HZ, SoundServer
 from tests.post.browser import PHONE, Visit, url
+from tests.post.conftest import password_file
 from tests.post.running import PROGRAM as POST
 from tests.post.running import RunningPost
 
@@ -44,7 +45,7 @@ ASKING_POST = f"import rainwatchd.post.web.server as server; server.LOOK_S = {LO
 
 
 @pytest.fixture
-def canopy(tmp_path: Path, sound_server: SoundServer, broker: Broker) -> Iterator[LiveDaemon]:
+def canopy(tmp_path: Path, sound_server: SoundServer, fleet_broker: Broker) -> Iterator[LiveDaemon]:
     """The daemon with the shipped model, which sends its sound and, when asked, its spectrum."""
     folder = tmp_path / "device"
     folder.mkdir()
@@ -53,7 +54,13 @@ def canopy(tmp_path: Path, sound_server: SoundServer, broker: Broker) -> Iterato
         sound_server.environment,
         lat=-3.1,
         lon=-60.0,
-        mqtt={"port": broker.port, "backoff_max_s": 1, "live_spectrum": True},
+        mqtt={
+            "port": fleet_broker.port,
+            "backoff_max_s": 1,
+            "live_spectrum": True,
+            "user": "canopy-7",
+            "password_file": password_file(folder, "canopy-7"),
+        },
         clips={"publish": True, "min_free_bytes": 0},
     )
     daemon.start(program=(sys.executable, "-c", DAEMON))
@@ -62,8 +69,11 @@ def canopy(tmp_path: Path, sound_server: SoundServer, broker: Broker) -> Iterato
 
 
 @pytest.fixture
-def hut(tmp_path: Path, broker: Broker) -> Iterator[RunningPost]:
-    post = RunningPost(tmp_path / "hut", broker.port)
+def hut(tmp_path: Path, fleet_broker: Broker) -> Iterator[RunningPost]:
+    folder = tmp_path / "hut"
+    folder.mkdir()
+    login = {"user": "post-north", "password_file": password_file(folder, "post-north")}
+    post = RunningPost(folder, fleet_broker.port, mqtt=login)
     post.start(program=(sys.executable, "-c", ASKING_POST))
     try:
         post.until_ready()
@@ -134,14 +144,22 @@ def test_a_saw_is_heard_seen_played_and_answered_and_the_device_keeps_the_answer
     assert (label.last.verdict, label.last.by) == ("true", "hut")
     assert label.label == "chainsaw"
     expect(page.locator(".given")).not_to_contain_text("not yet at the broker")
+    # A battery takes no leave: the broker tells.
+    assert canopy.process is not None
+    canopy.process.kill()
+    expect(page.locator("#tab-devices")).to_have_text("Devices✕1")
 
 
 def test_a_device_is_listened_to_while_somebody_looks_and_not_longer(
-    canopy: LiveDaemon, hut: RunningPost, broker: Broker, sound_server: SoundServer, visit: Visit
+    canopy: LiveDaemon,
+    hut: RunningPost,
+    fleet_broker: Broker,
+    sound_server: SoundServer,
+    visit: Visit,
 ) -> None:
     canopy.until_ready()
     sound_server.play(sound(CHAINSAW, 600))
-    with Subscriber(broker.port) as link:
+    with Subscriber(fleet_broker.port, "viewer", "secret of viewer") as link:
         until(lambda: hut.get("/devices/canopy-7").status == 200, "the device at the post")
         page = visit(url(hut) + "#/device/canopy-7", PHONE)
         expect(page.get_by_role("button", name="Listen")).to_be_visible()

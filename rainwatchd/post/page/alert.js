@@ -14,6 +14,7 @@ export class Alert {
   #say;
   #back;
   #drawn = null;
+  #missed = null; // What the stream told while the alert was read.
 
   /** `said(text)` tells the reader; `back()` leaves. */
   constructor(post, said, back) {
@@ -26,21 +27,28 @@ export class Alert {
 
   /** Read and show one alert. */
   async show(eventId) {
+    const missed = (this.#missed = []);
+    let event = null;
+    let refusal = null;
     try {
-      this.event = await ask(`events/${encodeURIComponent(eventId)}`);
+      event = await ask(`events/${encodeURIComponent(eventId)}`);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.event = null;
-      byId("detail").replaceChildren(el("p", {}, error.message));
-      return;
+      refusal = el("p", {}, error.message);
     }
+    if (this.#missed !== missed) return; // Another was asked for meanwhile, or none.
+    this.#missed = null;
     this.#drawn = null;
+    this.event = event;
+    if (refusal) byId("detail").replaceChildren(refusal);
     this.build();
+    this.#take(missed);
   }
 
   /** Show nothing. */
   leave() {
     this.event = null;
+    this.#missed = null;
     this.#drawn = null;
     byId("detail").replaceChildren();
   }
@@ -90,7 +98,10 @@ export class Alert {
     try {
       const judged = await ask(`events/${encodeURIComponent(id)}/verdict`,
         { verdict, class: label });
-      if (this.event?.event_id === id) this.event = judged;
+      const { at, by } = this.event?.verdict ?? {};
+      const told = at === judged.verdict.at && by === judged.verdict.by;
+      // The stream may have been faster, and know more.
+      if (this.event?.event_id === id && !told) this.event = judged;
       this.build();
       this.#say(t("judged", { verdict: t(`verdict.${verdict}`) }));
     } catch (error) {
@@ -99,7 +110,8 @@ export class Alert {
   }
 
   #take(events) {
-    const mine = events.find((event) => event.event_id === this.event?.event_id);
+    this.#missed?.push(...events);
+    const mine = events.filter((event) => event.event_id === this.event?.event_id).pop();
     if (!mine) return;
     const grown = { verdicts: this.event.verdicts, ...mine };
     if (mine.verdict) {
