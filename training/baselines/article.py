@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from rainwatchd.audio.samples import Floats
 from rainwatchd.hearing.window import Window
 from training.baselines.picture import RATE_HZ, SIDE, computed
 from training.dataset import Clip, load
+from training.dataset import digest as data_digest
 
 LABELS: tuple[str, ...] = ("background", "chainsaw", "engine", "storm")
 
@@ -33,7 +36,7 @@ _SCORED_AT_ONCE = 32
 
 
 class ArticleListener:
-    """Trained on construction; scores one five-second window after the other."""
+    """Trained when it first hears something; scores one five-second window after the other."""
 
     name = "article's pipeline"
     labels = LABELS
@@ -46,34 +49,15 @@ class ArticleListener:
 
         `weights` as in `training.network.model`.
         """
-        import keras
+        self._clips = clips
+        self._weights = weights
+        self._seed = seed
 
-        keras.utils.set_random_seed(seed)
-        self._trunk = keras.applications.MobileNetV2(
-            input_shape=(SIDE, SIDE, 3), include_top=False, weights=None if weights else "imagenet"
-        )
-        if weights:
-            self._trunk.load_weights(weights)
-        self._head = keras.Sequential(
-            [
-                keras.layers.Flatten(),
-                keras.layers.Dense(1024, activation="relu"),
-                keras.layers.Dense(len(LABELS), activation="softmax"),
-            ]
-        )
-        pieces = list(_pieces(clips, seed))
-        features = self._features([samples for samples, _ in pieces])
-        target = np.array([label for _, label in pieces])
-        kept = _stratified(target, 1.0 - _HELD_BACK, seed)
-        self._head.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        self._head.fit(
-            features[kept],
-            target[kept],
-            validation_data=(features[~kept], target[~kept]),
-            batch_size=_BATCH,
-            epochs=_EPOCHS,
-            verbose=2,
-        )
+    @property
+    def digest(self) -> str:
+        """What it is trained on and how, by which its scores are kept."""
+        told = (self.name, data_digest(self._clips), self._seed, _PIECES, _EPOCHS, _HELD_BACK)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def windows(self, blocks: Iterable[Floats]) -> Iterator[Window]:
         """Score float32 blocks of shape ``(n,)`` at 22,050 Hz."""
@@ -84,6 +68,46 @@ class ArticleListener:
             for scores in self._head.predict_on_batch(self._features(batch)):
                 yield Window(start, start + length, tuple(scores.tolist()), 0.0)
                 start += step
+
+    @cached_property
+    def _trunk(self) -> Any:
+        import keras
+
+        trunk = keras.applications.MobileNetV2(
+            input_shape=(SIDE, SIDE, 3),
+            include_top=False,
+            weights=None if self._weights else "imagenet",
+        )
+        if self._weights:
+            trunk.load_weights(self._weights)
+        return trunk
+
+    @cached_property
+    def _head(self) -> Any:
+        import keras
+
+        keras.utils.set_random_seed(self._seed)
+        pieces = list(_pieces(self._clips, self._seed))
+        features = self._features([samples for samples, _ in pieces])
+        target = np.array([label for _, label in pieces])
+        kept = _stratified(target, 1.0 - _HELD_BACK, self._seed)
+        head = keras.Sequential(
+            [
+                keras.layers.Flatten(),
+                keras.layers.Dense(1024, activation="relu"),
+                keras.layers.Dense(len(LABELS), activation="softmax"),
+            ]
+        )
+        head.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        head.fit(
+            features[kept],
+            target[kept],
+            validation_data=(features[~kept], target[~kept]),
+            batch_size=_BATCH,
+            epochs=_EPOCHS,
+            verbose=2,
+        )
+        return head
 
     def _features(self, pieces: Sequence[Floats]) -> Any:
         pictures = (computed(samples) for samples in pieces)

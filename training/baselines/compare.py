@@ -8,11 +8,11 @@ from dataclasses import replace
 from training.evaluation.matching import LOGGING
 from training.evaluation.scoring import Scored
 from training.evaluation.suite import Heard, Suite
-from training.evaluation.tune import Choice, tune_all
+from training.evaluation.tune import MACHINES, Choice, tune_all
 from training.evaluation.verdict import Row, row
 
 
-def best_row(name: str, suite: Suite, false_alarms: int = 0) -> Row:
+def best_row(name: str, suite: Suite, false_alarms: int = 0, machines: float = MACHINES) -> Row:
     """Return the best that a listener can do on `suite` within what `tune_all` allows.
 
     The rule is chosen on the very streams that it is then counted on, and among readings of the
@@ -27,7 +27,9 @@ def best_row(name: str, suite: Suite, false_alarms: int = 0) -> Row:
         choices = [
             (reading, choice)
             for reading in readings
-            for name, choice in tune_all(_reading(suite, {label: reading}), false_alarms).items()
+            for name, choice in tune_all(
+                _reading(suite, {label: reading}), false_alarms, machines
+            ).items()
             if name == label
         ]
         if choices:

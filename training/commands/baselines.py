@@ -11,10 +11,11 @@ from training.baselines.article import ArticleListener
 from training.baselines.compare import best_row
 from training.baselines.yamnet import YamnetListener
 from training.commands.evaluate import write_rows
-from training.commands.options import add_streams, add_weights
+from training.commands.options import add_allowances, add_streams, add_weights
 from training.dataset import Clip, folds, publishable, read
 from training.evaluation.subjects import held_out_clips
 from training.evaluation.suite import Subject, run
+from training.evaluation.verdict import Row
 from training.soundscape.library import default_data
 
 _FOLDS = 3
@@ -26,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     yamnet = default_data().parents[1] / "weights" / "yamnet"
     parser.add_argument("out", type=Path, help="JSON to write, for `evaluate --beside`")
     add_streams(parser, "models whose JSON says what is held out; default: three folds of the data")
+    add_allowances(parser)
     parser.add_argument("--yamnet", type=Path, default=yamnet, help="its folder")
     add_weights(parser)
 
@@ -38,17 +40,20 @@ def command(options: argparse.Namespace) -> None:
     yamnet = YamnetListener(options.yamnet)
     digest = hashlib.sha256((options.yamnet / "yamnet.tflite").read_bytes()).hexdigest()
     tested = [Subject(yamnet, tuple(part), digest) for part in parts]
-    rows.append(
-        best_row(yamnet.name, run(tested, options.events, scores=options.scores, clips=False))
-    )
+    rows.append(_row(yamnet.name, tested, options))
     tested = []
     for held in parts:
         names = {clip.recording for clip in held}
         seen = [clip for clip in publishable(clips) if clip.recording not in names]
         listener = ArticleListener(seen, options.weights, _SEED)
-        tested.append(Subject(listener, tuple(held)))
-    rows.append(best_row(ArticleListener.name, run(tested, options.events, clips=False)))
+        tested.append(Subject(listener, tuple(held), listener.digest))
+    rows.append(_row(ArticleListener.name, tested, options))
     write_rows(options.out, rows)
+
+
+def _row(name: str, tested: Sequence[Subject], options: argparse.Namespace) -> Row:
+    suite = run(tested, options.events, scores=options.scores, clips=False)
+    return best_row(name, suite, options.false_alarms, options.machines)
 
 
 def _parts(clips: Sequence[Clip], models: Sequence[Path]) -> list[list[Clip]]:
