@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-_SITE = """
+FATAL_NAMES = "decoder-crash"
+
+SITE = """
 import os, soundfile
 
 class Fragile(soundfile.SoundFile):
@@ -25,6 +27,6 @@ def fatal_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let recordings with this in their names abort every new process that opens them."""
     site = tmp_path / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text(_SITE)
+    (site / "sitecustomize.py").write_text(SITE)
     monkeypatch.setenv("PYTHONPATH", str(site))
-    return "decoder-crash"
+    return FATAL_NAMES

@@ -6,6 +6,7 @@ say what is done; one rename puts it there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -105,6 +106,8 @@ def commit(path: Path, content: bytes | pa.Buffer) -> None:
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise RainwatchError(f"--out {path.parents[2]}: {error.strerror or error}") from error
 
 

@@ -60,7 +60,10 @@ class Source:
 def url(place: str) -> str | None:
     """Return the address that a place is, None if it is a path."""
     match = _URL.match(place)
-    return None if match is None else f"{match[1]}://{place[match.end() :]}"
+    if match is None:
+        return None
+    slashes = ":///" if match[1].lower() == "file" else "://"
+    return f"{match[1]}{slashes}{place[match.end() :]}"
 
 
 def find_sources(places: Sequence[Path]) -> Iterator[Source | AudioError]:

@@ -47,6 +47,7 @@ def server(night: Path) -> Iterator[str]:
 
 def test_an_address_is_told_from_a_path() -> None:
     assert url(str(Path("s3://forest/night"))) == "s3://forest/night"
+    assert url(str(Path("file:///cards/night"))) == "file:///cards/night"
     assert url("/data/night.wav") is None
     assert url("c/night.wav") is None
 
