@@ -34,15 +34,15 @@ FILES = {
     "tls_key_file": "the private key (PEM) of the device's certificate",
     "password_file": "the password",
 }
-"""Keys of `MqttOptions` that name files, and what these should hold."""
+"""Keys of `BrokerOptions` that name files, and what these should hold."""
 
 
 class MqttError(RainwatchError):
     """The session cannot start or go on; says why."""
 
 
-class MqttOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Options of the connection to the broker."""
+class BrokerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The connection to the broker; a device's and a post's."""
 
     host: Annotated[str, msgspec.Meta(min_length=1)] = "localhost"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
@@ -62,12 +62,6 @@ class MqttOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 60
     backoff_max_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 300.0
     """Longest wait between two tries to connect."""
-    backlog_rate_hz: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 10.0
-    """Messages a second at which an outage's backlog is sent."""
-    home_assistant: bool = False
-    """Publish Home Assistant's device discovery."""
-    live_spectrum: bool = False
-    """Answer whoever asks with a minute of the spectrum, 64 bands a second."""
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -89,6 +83,17 @@ class MqttOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     def address(self) -> tuple[str, int]:
         """Host and port."""
         return self.host, self.port or (8883 if self.tls else 1883)
+
+
+class MqttOptions(BrokerOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Options of a device's connection to the broker."""
+
+    backlog_rate_hz: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 10.0
+    """Messages a second at which an outage's backlog is sent."""
+    home_assistant: bool = False
+    """Publish Home Assistant's device discovery."""
+    live_spectrum: bool = False
+    """Answer whoever asks with a minute of the spectrum, 64 bands a second."""
 
 
 def _beside_the_host(given: str) -> str | None:
@@ -113,7 +118,7 @@ def unusable(path: str, holds: str) -> str | None:
     return None
 
 
-def tls_context(options: MqttOptions) -> ssl.SSLContext:
+def tls_context(options: BrokerOptions) -> ssl.SSLContext:
     """Read the certificates anew, so that renewed ones need no restart; raise `MqttError`."""
     try:
         context = ssl.create_default_context(cafile=options.tls_ca_file)

@@ -30,8 +30,8 @@ from rainwatchd.alerts.credentials import (
 from rainwatchd.alerts.mqtt import (
     CONNECT_TIMEOUT_S,
     PLAINTEXT,
+    BrokerOptions,
     MqttError,
-    MqttOptions,
     explained,
     tls_context,
 )
@@ -77,7 +77,7 @@ class Session:
     with a subscription of QoS 1 does the broker keep messages for the device meanwhile.
     """
 
-    def __init__(self, options: MqttOptions, device_id: str, will: tuple[str, bytes]) -> None:
+    def __init__(self, options: BrokerOptions, device_id: str, will: tuple[str, bytes]) -> None:
         self.connected = False
         self.acknowledged: list[Acknowledgement] = []
         """Answers since the caller last emptied the list."""
@@ -221,7 +221,7 @@ class Session:
         self.connected = False
 
 
-def sign_in(client: Client, options: MqttOptions) -> Credentials:
+def sign_in(client: Client, options: BrokerOptions) -> Credentials:
     """Give the client user, password and certificates; return the first two.
 
     Raises `MqttError` where the password would travel in the clear, `ConfigError` where it or a

@@ -89,7 +89,7 @@ def _map(config: PostConfig) -> str:
 
 
 def _broker(config: PostConfig) -> str:
-    options = config.mqtt.connection
+    options = config.mqtt
     handed_over = "CREDENTIALS_DIRECTORY" in os.environ
     if not (handed_over or options.password_file) and os.access(CREDENTIAL, os.R_OK):
         try:

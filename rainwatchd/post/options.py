@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from rainwatchd.alerts.credentials import is_loopback
-from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.mqtt import BrokerOptions
 from rainwatchd.config.inspection import Inspection, fits, is_section
 from rainwatchd.config.lines import Document
 from rainwatchd.config.reading import read
@@ -52,29 +52,11 @@ class ListenOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         return is_loopback(self.host)
 
 
-class BrokerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The connection to the broker; the keys mean what they mean for the daemon."""
+class MqttOptions(BrokerOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The connection to the broker: the keys of a device's, with a mains supply's impatience."""
 
-    host: Annotated[str, msgspec.Meta(min_length=1)] = "localhost"
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
-    tls: bool = False
-    tls_ca_file: str | None = None
-    tls_cert_file: str | None = None
-    tls_key_file: str | None = None
-    user: str | None = None
-    password_file: str | None = None
-    allow_plaintext_password: bool = False
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 30
     backoff_max_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 30.0
-
-    def __post_init__(self) -> None:
-        """Refuse what the daemon would refuse."""
-        _ = self.connection
-
-    @property
-    def connection(self) -> MqttOptions:
-        """The same as the daemon's options."""
-        return MqttOptions(**msgspec.structs.asdict(self))
 
 
 class StorageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -127,7 +109,7 @@ class PostConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     state_directory: str = "/var/lib/rainwatch-post"
     silent_after_s: Annotated[float, msgspec.Meta(ge=10, le=864_000)] = 300.0
     listen: ListenOptions = ListenOptions()
-    mqtt: BrokerOptions = BrokerOptions()
+    mqtt: MqttOptions = MqttOptions()
     storage: StorageOptions = StorageOptions()
     map: MapOptions = MapOptions()
     positions: dict[str, Position] = {}

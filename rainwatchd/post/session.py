@@ -15,7 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from rainwatchd.alerts.mqtt import CONNECT_TIMEOUT_S, MqttError, MqttOptions, explained
+from rainwatchd.alerts.mqtt import CONNECT_TIMEOUT_S, BrokerOptions, MqttError, explained
 from rainwatchd.alerts.session import exchange, sign_in
 from rainwatchd.errors import ConfigError
 
@@ -38,7 +38,7 @@ class PostSession:
     """One connection, from TCP to its end; for a single thread. Raises `MqttError` at its end."""
 
     def __init__(
-        self, options: MqttOptions, client_id: str, topic: str, session_s: int = SESSION_S
+        self, options: BrokerOptions, client_id: str, topic: str, session_s: int = SESSION_S
     ) -> None:
         self.ready = False
         """Whether the broker has granted the subscription."""

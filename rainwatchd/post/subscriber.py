@@ -116,7 +116,7 @@ class Subscriber:
         wait_s = BACKOFF_S
         while not self._stopping:
             session = PostSession(
-                self._config.mqtt.connection,
+                self._config.mqtt,
                 f"rainwatch-post-{self._config.identity}",
                 SUBSCRIPTION,
             )
