@@ -15,6 +15,7 @@ from training.commands.tune import embed
 from training.dataset import Clip, DataError, read
 from training.evaluation import tables
 from training.evaluation.card import Card, replace_text
+from training.evaluation.duel import duel
 from training.evaluation.figures import draw
 from training.evaluation.intervals import Share
 from training.evaluation.quantised import compare_twins
@@ -29,7 +30,7 @@ from training.evaluation.reach import (
 from training.evaluation.short_clips import choose_thresholds
 from training.evaluation.store import Store
 from training.evaluation.subjects import heard_uses, subjects
-from training.evaluation.suite import Subject, run
+from training.evaluation.suite import Subject, Suite, run
 from training.evaluation.tune import cross_fit, recall_by_threshold
 from training.evaluation.verdict import Row, Rules, judge, row
 
@@ -62,6 +63,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="rows to compare with: of `baselines`, or what `evaluate` wrote of another model",
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="models of another cross-validation that hold the same recordings out: the card says "
+        "who finds more of the same events, and whether that may be chance",
+    )
     parser.add_argument("--notes", type=Path, help="Markdown to put into the card as it is")
     parser.add_argument("--name", default="rainwatchd", help="the model's name in the table")
     parser.add_argument(
@@ -87,7 +97,9 @@ def command(options: argparse.Namespace) -> None:
         ]
         setting = (
             f"{len(models)} models that held out what they are tested on; the rules for each of "
-            f"{len(tested)} parts of the recordings were chosen on the others"
+            f"{len(tested)} parts of the recordings were chosen on the others, for at most "
+            f"{options.false_alarms} false alarms of each class in their land and "
+            f"{options.machines:.0%} of other machines"
         )
     verdict = judge(options.name, suite, rules, thresholds, setting)
     rows = [verdict.row]
@@ -95,6 +107,11 @@ def command(options: argparse.Namespace) -> None:
         own = [spec.decision] * len(tested)
         chosen = "the rules that ship, chosen on these very recordings"
         rows.append(row(f"{options.name}, rules as shipped", suite, own, chosen))
+        if options.false_alarms:
+            strict = cross_fit(suite, 0, options.machines)
+            none = "the same, for no false alarm in their land"
+            rows.append(row(f"{options.name}, strict", suite, strict, none))
+    against = _against(options, suite, rules, clips) if options.against else ""
     reach = _reach(tested, clips, rules, events=options.events, scores=options.scores)
     quantised = compare_twins(tested, suite, rules, options.scores) if options.twins else ""
     embed(
@@ -111,7 +128,15 @@ def command(options: argparse.Namespace) -> None:
     used = [clip for clip in clips if clip.use in heard_uses(options.model)]
     rows += beside
     made = Card(
-        read_model(options.model), verdict, rows[1:], reach, figures, used, notes, quantised
+        read_model(options.model),
+        verdict,
+        rows[1:],
+        reach,
+        figures,
+        used,
+        notes,
+        quantised,
+        against,
     )
     made.write(card)
     print(tables.short([verdict.row, *beside]))
@@ -130,6 +155,20 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write rows that other cards can stand beside."""
     text = msgspec.json.format(msgspec.json.encode(rows), indent=1).decode()
     replace_text(path, text + "\n")
+
+
+def _against(
+    options: argparse.Namespace, suite: Suite, rules: Sequence[Rules], clips: Sequence[Clip]
+) -> str:
+    tested = subjects(options.against, clips, least=_LEAST_PARTS)
+    theirs = run(tested, options.events, scores=options.scores)
+    their_rules = cross_fit(theirs, options.false_alarms, options.machines)
+    licence = read_model(options.against[0]).spec.licence or "no stated licence"
+    return tables.filled(
+        f"""Share of the same events, at all ratios, that it finds more than the model under
+        {licence}, each under rules chosen alike, with the interval of the difference:
+        {duel(suite, theirs, rules, their_rules)}."""
+    )
 
 
 def _reach(

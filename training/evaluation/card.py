@@ -44,6 +44,8 @@ class Card:
     """Markdown: limits, and from `CHOICES` on how the model came to be."""
     quantised: str = ""
     """One line on what int8 loses."""
+    against: str = ""
+    """One line on how it does against another model."""
 
     def write(self, path: Path) -> None:
         """Write the card to `path` and the attributions beside it, whole or not at all."""
@@ -56,6 +58,7 @@ class Card:
         parts = [
             _head(self.model),
             tables.accuracy([verdict.row, *self.others]),
+            self.against,
             tables.engines(verdict.row),
             tables.others(verdict.row),
             _false_alarms(verdict),

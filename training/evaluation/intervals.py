@@ -59,6 +59,25 @@ def share(trials: Iterable[tuple[str, bool]]) -> Share:
     )
 
 
+def difference(trials: Iterable[tuple[str, bool, bool]]) -> tuple[float, float, float]:
+    """Return by how much the first of two shares of the same trials is larger, and the interval.
+
+    Trials are ``(recording, first came out true, second did)``; the bootstrap is over recordings,
+    and both shares stand on the same ones each time. nan where nothing was tried.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for recording, first, second in trials:
+        groups[recording].append(int(first) - int(second))
+    if not groups:
+        return float("nan"), float("nan"), float("nan")
+    more = np.array([sum(own) for own in groups.values()])
+    tried = np.array([len(own) for own in groups.values()])
+    drawn = np.random.default_rng(_SEED).integers(0, len(groups), (_RESAMPLES, len(groups)))
+    values = more[drawn].sum(axis=1) / tried[drawn].sum(axis=1)
+    low, high = np.quantile(values, (_TAIL, 1.0 - _TAIL))
+    return float(more.sum() / tried.sum()), float(low), float(high)
+
+
 def median(values: Iterable[tuple[str, float]]) -> tuple[float, float, float]:
     """Return the median of ``(recording, value)`` and its interval, bootstrapped alike.
 

@@ -100,7 +100,7 @@ def key(group: str, snr_db: float) -> str:
 
 def row(name: str, suite: Suite, rules: Sequence[Rules], setting: str = "") -> Row:
     """Count what `rules`, one set for each part of `suite`, find and raise for nothing."""
-    findings = _findings(suite, rules)
+    findings = found_events(suite, rules)
     wrong = _false_alarms(suite, rules)
     others = list(_others(suite, rules))
     late = [(f.truth.recording, f.latency_s) for f in _all(findings) if f.latency_s is not None]
@@ -142,7 +142,7 @@ def judge(
     everything = [s for part in suite.parts for s in (*part.events.values(), *part.land)]
     everything = everything or [s for part in suite.parts for s in (*part.bare, *part.others)]
     ruled = [label for label in everything[0].labels if all(label in own for own in rules)]
-    findings = _all(_findings(suite, rules))
+    findings = _all(found_events(suite, rules))
     return Verdict(
         row=row(name, suite, rules, setting),
         false_alarms=tuple(_false_alarms(suite, rules)),
@@ -154,7 +154,8 @@ def judge(
     )
 
 
-def _findings(suite: Suite, rules: Sequence[Rules]) -> dict[Place, list[Finding]]:
+def found_events(suite: Suite, rules: Sequence[Rules]) -> dict[Place, list[Finding]]:
+    """Return what became of every event at each place, in the order of the parts."""
     found: dict[Place, list[Finding]] = {place: [] for place in suite.places}
     for part, own in zip(suite.parts, rules, strict=True):
         for place, scored in part.events.items():

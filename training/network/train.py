@@ -216,6 +216,7 @@ def _train_all(
     )
     network.fit(
         batches.dataset(),
+        shuffle=False,
         epochs=settings.epochs,
         validation_data=validation,
         validation_batch_size=64,

@@ -81,11 +81,14 @@ def test_folds_stand_for_the_model_together(
     assert "were chosen on the others" in card
     words = " ".join(card.split())
     assert re.search(r"Of (\d+) events int8 finds (\d+) and float32 \2\.", words)
-    assert evaluate(model, data, "--folds", *folds, "--beside", str(rows)) == 0
-    assert (
-        "| rainwatchd | rainwatchd, rules as shipped | first |"
-        in model.with_suffix(".md").read_text()
-    )
+    more = ("--beside", str(rows), "--against", *folds, "--false-alarms", "1")
+    assert evaluate(model, data, "--folds", *folds, *more) == 0
+    card = model.with_suffix(".md").read_text()
+    assert "| rainwatchd | rainwatchd, rules as shipped | rainwatchd, strict | first |" in card
+    assert "with the interval of the difference: chainsaw +0.00 (+0.00 to +0.00)" in card
+    capsys.readouterr()
+    assert evaluate(model, data, "--folds", *folds, "--against", *reversed(folds)) == 1
+    assert "were tested on other events" in capsys.readouterr().err
 
 
 def test_a_model_without_its_list_is_tested_on_everything_with_a_warning(

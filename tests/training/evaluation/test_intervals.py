@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from training.evaluation.intervals import median, most_per_day, share
+from training.evaluation.intervals import difference, median, most_per_day, share
 
 
 @pytest.mark.parametrize(("alarms", "bound"), [(0, 3.0), (1, 4.7), (2, 6.3)])
@@ -37,3 +37,14 @@ def test_a_median_has_an_interval_too() -> None:
     value, low, high = median((f"{n}", float(n)) for n in range(41))
     assert value == 20.0
     assert 10.0 < low < 20.0 < high < 30.0
+
+
+def test_a_difference_is_known_better_than_the_two_shares() -> None:
+    trials = [(f"{n}", n % 2 == 0, n % 2 == 0 and n % 20 > 0) for n in range(100)]
+    value, low, high = difference(trials)
+    assert value == pytest.approx(0.05)
+    assert 0.0 < low < 0.05 < high < 0.12
+    assert difference((name, second, first) for name, first, second in trials)[0] == -value
+    shares = [share((name, hits[n]) for name, *hits in trials) for n in (0, 1)]
+    assert shares[0].low < shares[1].value < shares[0].high
+    assert math.isnan(difference([])[0])
