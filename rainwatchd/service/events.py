@@ -8,11 +8,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from rainwatchd.service.history import Heard, read
 from rainwatchd.service.place import configure_place, place
 
 _UNIT_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 HEADER = "start (UTC)          class     lasted   peak  level     verdict  clip"
 
@@ -39,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             print(json.dumps(dataclasses.asdict(event)), flush=True)
         return 0
     count = 0
-    for line in table(heard):
+    for line in table(heard, Path(config.clips.directory or state / "clips")):
         print(line)
         count += 1
     if not count:
@@ -47,14 +50,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def table(heard: Iterable[Heard]) -> Iterator[str]:
-    """Write the events a line each, under a header if there are any."""
+def table(heard: Iterable[Heard], clips: Path) -> Iterator[str]:
+    """Write the events a line each, under a header if there are any; clips lie in `clips`."""
     unsure = False
+    try:
+        present = {path.name for path in clips.iterdir()}
+    except OSError:
+        present = None
     for number, event in enumerate(heard):
         if not number:
             yield HEADER
         unsure |= not event.clock_synced
-        yield _line(event)
+        gone = present is not None and event.clip is not None and event.clip not in present
+        yield _line(event) + (" (gone)" if gone and not event.lasts else "")
     if unsure:
         yield "?: the clock wasn't known to be right then"
 
@@ -72,12 +80,14 @@ def _line(event: Heard) -> str:
 
 def _since(text: str) -> datetime:
     span = re.fullmatch(r"(\d{1,6})([mhdw])", text)
-    if span is not None:
-        return datetime.now(UTC) - timedelta(seconds=int(span[1]) * _UNIT_S[span[2]])
     try:
+        if span is not None:
+            return datetime.now(UTC) - timedelta(seconds=int(span[1]) * _UNIT_S[span[2]])
         moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError:
+        return _EVER
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a span (90m, 12h, 7d, 4w) nor a date (2026-05-12)"
         ) from None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

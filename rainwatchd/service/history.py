@@ -146,20 +146,27 @@ class History:
                     self._db.execute(statement, values)
         except sqlite3.Error as error:
             self._let_go()
+            if _damaged(error) and self._open(error):
+                self._write(*statements)
+                return
             self._tell(f"{self._path}: {error}; what is heard now isn't remembered on the device")
         else:
             self._tell(None)
 
-    def _open(self) -> bool:
+    def _open(self, damage: sqlite3.Error | None = None) -> bool:
+        """Open the file; one that is damaged, or known to be, is moved aside and begun anew."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._db = self._prepared()
-            except sqlite3.Error as error:
-                if error.sqlite_errorcode & 0xFF not in _DAMAGE_CODES:
-                    raise
+            if damage is None:
+                try:
+                    self._db = self._prepared()
+                except sqlite3.Error as error:
+                    if not _damaged(error):
+                        raise
+                    damage = error
+            if damage is not None:
                 aside = set_aside(self._path)
-                log.error("history: %s is damaged and was moved aside to %s", self._path, aside)
+                log.error("history: %s: %s; it was moved aside to %s", self._path, damage, aside)
                 self._db = self._prepared()
         except (OSError, sqlite3.Error) as error:
             self._tell(f"{self._path}: {error}; what is heard now isn't remembered on the device")
@@ -193,6 +200,10 @@ class History:
             self._report(trouble)
 
 
+def _damaged(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE_CODES
+
+
 def read(path: Path, since: datetime) -> Iterator[Heard]:
     """Yield the events that began at `since` or later, oldest first, service or no service.
 
@@ -207,16 +218,25 @@ def read(path: Path, since: datetime) -> Iterator[Heard]:
         return
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            if not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                return  # A power cut just when it was made.
             for row in db.execute(_READ, (utc_text(since),)):
                 yield Heard(**dict(zip(_COLUMNS, row, strict=True)))
     except sqlite3.Error as error:
-        hint = "" if path.parent.exists() and _readable(path) else "; read it as root, by sudo"
-        raise RainwatchError(f"{path}: {error}{hint}") from error
+        raise RainwatchError(f"{path}: {error}; {_mending(path, error)}") from error
+
+
+def _mending(path: Path, error: sqlite3.Error) -> str:
+    if _damaged(error):
+        return "the service moves it aside when it next writes, and begins a new one"
+    return "look at the disk" if _readable(path) else "read it as root, by sudo"
 
 
 def _readable(path: Path) -> bool:
     try:
         with path.open("rb"):
             return True
-    except OSError:
+    except PermissionError:
         return False
+    except OSError:
+        return True

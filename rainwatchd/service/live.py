@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print until interrupted or the service ends; return the exit status."""
-    _, state = place(options)
+    config, state = place(options)
     try:
         link = connected(state)
     except PermissionError as error:
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         ) from error
     link.settimeout(PATIENCE_S)
     if not options.json:
-        _print_last(state)
+        _print_last(state, Path(config.clips.directory or state / "clips"))
     said: str | None = None
     try:
         with link, link.makefile("rb") as lines:
@@ -59,9 +59,9 @@ def run(options: argparse.Namespace) -> int:
     raise RainwatchError("the service has ended")
 
 
-def _print_last(state: Path) -> None:
+def _print_last(state: Path, clips: Path) -> None:
     week = datetime.now(UTC) - timedelta(days=7)
-    for line in table(list(read(state / "history.sqlite", week))[-LAST_EVENTS:]):
+    for line in table(list(read(state / "history.sqlite", week))[-LAST_EVENTS:], clips):
         print(line)
 
 

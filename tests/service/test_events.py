@@ -42,6 +42,18 @@ def test_each_event_is_a_line_with_its_clip_and_verdict(
     assert "clock" in note
 
 
+def test_a_clip_that_is_not_there_any_more_is_marked(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--state_directory", str(state), "--since", "999999w")
+    (state / "clips").mkdir()
+    assert events(*words) == 0
+    assert "saw.flac by ana (gone)" in capsys.readouterr().out
+    (state / "clips/saw.flac").touch()
+    assert events(*words) == 0
+    assert "(gone)" not in capsys.readouterr().out
+
+
 def test_json_has_every_field(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert events("--state_directory", str(state), "--since", "2024-05-12", "--json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -97,6 +97,33 @@ def test_a_damaged_file_is_moved_aside(path: Path) -> None:
     assert len(list(path.parent.glob("history.damaged-*.sqlite"))) == 1
 
 
+def test_a_file_that_turns_out_damaged_is_moved_aside(
+    path: Path, troubles: list[str | None]
+) -> None:
+    history = History(path, troubles.append)
+    for number in range(500):
+        history.put(detection(number))
+    history.close()
+    content = bytearray(path.read_bytes())
+    content[8192:] = bytes(len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(RainwatchError, match="malformed; the service moves it aside"):
+        remembered(path)
+
+    history = History(path, troubles.append)
+    history.put(detection(501))
+    history.close()
+    assert [heard.event_id for heard in remembered(path)] == [detection(501).event_id]
+    assert len(list(path.parent.glob("history.damaged-*.sqlite"))) == 1
+    assert not any(troubles)
+
+
+def test_a_file_that_was_just_made_holds_nothing(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert remembered(path) == []
+
+
 def test_a_disk_that_fails_is_told_once_and_used_again_when_it_works(
     tmp_path: Path, troubles: list[str | None]
 ) -> None:
