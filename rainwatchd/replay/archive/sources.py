@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,18 @@ from typing import Any
 from rainwatchd.audio.formats import SUFFIXES, printable
 from rainwatchd.errors import AudioError
 from rainwatchd.replay.folders import find_recordings
+from rainwatchd.replay.pool import TRIES
 
 _URL = re.compile(r"([a-z][a-z0-9+]+):/+", re.IGNORECASE)
 """A `Path` has lost one of the two slashes."""
 
 _BLOCK_BYTES = 4 << 20
+
+_PATIENT = frozenset(["s3", "s3a", "gs", "gcs"])
+"""Whose file systems try again themselves."""
+
+_PAUSES_S = (0.5, 2.0)
+"""Before another try."""
 
 _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "md5", "md5Hash", "created")
 """What file systems call that which changes when a file does; the first there is, is taken."""
@@ -96,10 +104,7 @@ def at_hand(source: Source, scratch: Path) -> Iterator[Path]:
                 f"{address}: {source.size} bytes, and {scratch} has room for {free}; "
                 "set TMPDIR to a larger disk"
             )
-        _copy(address, copy)
-        size = copy.stat().st_size
-        if size != source.size:
-            raise AudioError(f"{address}: {size} of {source.size} bytes came; try again")
+        _fetch(source, address, copy)
         yield copy
 
 
@@ -122,8 +127,8 @@ def _remote(address: str) -> Iterator[Source | AudioError]:
         if len(files) > 1 and PurePosixPath(path).suffix.lower() not in SUFFIXES:
             continue
         found = True
-        stamp = next((str(details[name]) for name in _STAMPS if details.get(name)), "")
-        yield Source(store.unstrip_protocol(path), int(details.get("size") or 0), stamp)
+        size = int(details.get("size") or 0)
+        yield Source(store.unstrip_protocol(path), size, _stamp(details))
     if not found:
         yield AudioError(
             f"{address}: no recordings there (looked for {', '.join(sorted(SUFFIXES))})"
@@ -135,29 +140,66 @@ def _listing(address: str) -> tuple[dict[str, dict[str, Any]], Any]:
         import fsspec  # noqa: PLC0415 - a night on a disk needs none of it
 
         store, path = fsspec.core.url_to_fs(address)
-        if store.protocol in {"http", "https"} or "http" in store.protocol:
+        store.invalidate_cache()
+        if "http" in store.protocol:
             return {path: store.info(path)}, store
         return store.find(path, detail=True), store
     except Exception as error:  # each file system raises its own library's
         raise AudioError(f"{address}: {reason(error)}") from error
 
 
-def _copy(address: str, copy: Path) -> None:
-    try:
-        import fsspec  # noqa: PLC0415
+def _fetch(source: Source, address: str, copy: Path) -> None:
+    """Copy a recording as it was when it was looked for; try again where that may help."""
+    tries = 1 if address.partition(":")[0] in _PATIENT else TRIES
+    for pause_s in (*_PAUSES_S[: tries - 1], None):
+        try:
+            size = _copy(address, copy, source.size)
+            break
+        except AudioError:
+            raise
+        except Exception as error:  # each file system raises its own library's
+            if pause_s is None or isinstance(error, FileNotFoundError | PermissionError):
+                raise AudioError(f"{address}: {reason(error)}") from error
+            time.sleep(pause_s)
+    if source.size and size < source.size:
+        raise AudioError(f"{address}: {size} of {source.size} bytes came; try again")
+    files, _ = _listing(address)
+    if [_stamp(details) for details in files.values()] != [source.stamp]:
+        raise AudioError(f"{address}: changed while it was read; run again")
 
-        with (
-            fsspec.open(address, "rb", block_size=_BLOCK_BYTES, cache_type="readahead") as there,
-            copy.open("wb") as here,
-        ):
-            shutil.copyfileobj(there, here, _BLOCK_BYTES)
-    except Exception as error:  # each file system raises its own library's
-        raise AudioError(f"{address}: {reason(error)}") from error
+
+def _copy(address: str, copy: Path, size: int) -> int:
+    """Return how many bytes came, of which no more are kept than there should be."""
+    import fsspec  # noqa: PLC0415
+
+    came = 0
+    store, path = fsspec.core.url_to_fs(address)
+    with (
+        store.open(path, "rb", block_size=_BLOCK_BYTES, cache_type="readahead") as there,
+        copy.open("wb") as here,
+    ):
+        while block := there.read(_BLOCK_BYTES):
+            came += len(block)
+            if size and came > size:
+                return came
+            try:
+                here.write(block)
+                here.flush()
+            except OSError as error:
+                raise AudioError(
+                    f"{address}: no room for its copy in {copy.parent.parent}: {error.strerror}; "
+                    "set TMPDIR to a larger disk"
+                ) from error
+    return came
+
+
+def _stamp(details: dict[str, Any]) -> str:
+    return next((str(details[name]) for name in _STAMPS if details.get(name)), "")
 
 
 def reason(error: Exception) -> str:
     """Say in one line what a file system complains of."""
     if isinstance(error, ImportError):
-        return f"{error}; e.g. pip install s3fs (s3://), gcsfs (gs://), paramiko (sftp://), aiohttp"
+        return f"{error}; pip install 'rainwatchd[s3]', gcsfs (gs://), paramiko (sftp://), aiohttp"
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     return text or type(error).__name__
