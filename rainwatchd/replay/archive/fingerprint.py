@@ -36,8 +36,8 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     step_s: float | None
     channel: str | int | None
     decision: dict[str, dict[str, Any]]
-    utc_offset_s: float | None
-    """Of recordings that tell a time without one."""
+    utc_offset_s: float | None = None
+    """Of recordings that tell a time without one; the first archives don't tell it."""
     scores: bool
     """Whether the parts hold every window's scores."""
     device_id: str

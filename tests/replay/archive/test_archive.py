@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 import shutil
@@ -21,7 +22,7 @@ from rainwatchd.config.options import Config
 from rainwatchd.errors import RainwatchError
 from rainwatchd.hearing.model_file import read_model
 from rainwatchd.replay import division
-from rainwatchd.replay.archive.fingerprint import fingerprint
+from rainwatchd.replay.archive.fingerprint import claim, fingerprint
 from rainwatchd.replay.archive.index import look
 from rainwatchd.replay.archive.parts import Done, done_parts
 from rainwatchd.replay.archive.rows import device_of
@@ -115,6 +116,24 @@ def test_results_of_two_kinds_do_not_mix(night: Path, tiny_model: Path, tmp_path
             utc_offset=None,
             err=io.StringIO(),
         )
+
+
+def test_an_archive_of_before_there_was_an_offset_is_read(
+    night: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    mark = json.loads(claimed(out, tiny_model).read_bytes())
+    assert mark.pop("utc_offset_s") is None
+    (out / "archive.json").write_text(json.dumps(mark))
+    assert read_archive(out).mark.utc_offset_s is None
+    whole, _ = hear([night / "b" / "unknown.wav"], out, tiny_model)
+    assert whole
+
+
+def claimed(out: Path, model: Path) -> Path:
+    config = Config(model=str(model))
+    claim(out, fingerprint(config, read_model(model), scores=False, utc_offset=None))
+    return out / "archive.json"
 
 
 def test_where_the_recorders_stand_may_be_told_later(
@@ -338,12 +357,3 @@ def test_wrong_usage_is_explained(
     with pytest.raises(SystemExit):
         main(["--model", str(tiny_model), "--file", "a.wav", *arguments])
     assert reason in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_a_scheduler_that_is_away_is_one_line(
-    night: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("distributed")
-    monkeypatch.setattr("rainwatchd.replay.archive.cluster._PATIENCE_S", 0.5)
-    with pytest.raises(RainwatchError, match=r"--dask tcp://127.0.0.1:9: no scheduler answers"):
-        hear([night], tmp_path / "out", tiny_model, dask="tcp://127.0.0.1:9")
