@@ -30,7 +30,8 @@ from tests.tiny_model import SPEC, write_tiny_model
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    with distributed.LocalCluster(
+    local_cluster: Any = distributed.LocalCluster
+    with local_cluster(
         n_workers=2,
         threads_per_worker=1,
         processes=True,
