@@ -1,6 +1,6 @@
 """The ranger's page in a browser: its size, how soon it stands, how soon an alert is in it.
 
-python -m tests.benchmarks.post_page --devices 500 --rate 10 --seconds 60
+python -m tests.benchmarks.post_page --devices 500 --rate 10 --seconds 60 --crowd 10000
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
+import psutil
 from playwright.sync_api import Page
 
 from tests.benchmarks.post import Row, detection
 from tests.broker import Broker
 from tests.post.browser import chromium
+from tests.post.crowd import fill, health
 from tests.post.running import Publisher, running
 
 PAGE = Path(__file__).parents[2] / "rainwatchd/post/page"
 ALERTS = 40
+PATIENCE_MS = 300_000
 SLOWER = 6
 """How many times slower than this machine the processor is made: a phone of some years."""
 
@@ -116,6 +120,50 @@ def measure(devices: int, rate_hz: float, seconds: float) -> list[Row]:
     ]
 
 
+def crowd(devices: int, seconds: float) -> list[Row]:
+    """Look at list and map of very many devices, each of which reports once a minute."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        fill(folder / "state", devices)
+        broker = Broker(folder)
+        broker.start()
+        stack.callback(broker.stop)
+        post = stack.enter_context(running(folder, broker.port))
+        publisher = stack.enter_context(Publisher(broker.port))
+        page = stack.enter_context(chromium()).new_page(viewport={"width": 360, "height": 740})
+        page.add_init_script(WATCH)
+        began_s = time.monotonic()
+        page.goto(f"http://127.0.0.1:{post.port}/#/devices", timeout=PATIENCE_MS)
+        page.wait_for_selector("#device-list li", timeout=PATIENCE_MS)
+        listed_s = time.monotonic() - began_s
+        longest_ms = []
+        for view in ("devices", "map"):
+            page.evaluate(f"() => {{ location.hash = '#/{view}'; }}")
+            page.wait_for_timeout(1000)
+            page.evaluate("() => { window.tasks = []; }")
+            began_s = time.monotonic()
+            for number in range(round(devices / 60 * seconds)):
+                wait_s = began_s + 60 * number / devices - time.monotonic()
+                if wait_s > 0:
+                    page.wait_for_timeout(1000 * wait_s)
+                device_id = f"board-{number % devices:05}"
+                said = health(device_id, round(time.time() * 1000))
+                publisher.say(f"rainwatch/{device_id}/health", msgspec.json.encode(said), qos=0)
+            page.wait_for_timeout(1000)
+            longest_ms.append(max(page.evaluate("() => window.tasks"), default=0.0))
+        assert post.process is not None
+        rss_mb = psutil.Process(post.process.pid).memory_info().rss / 1e6
+    return [
+        ("devices that each report once a minute", f"{devices}"),
+        ("from the address to their list, silent ones first", f"{listed_s:.2f} s"),
+        (
+            "longest task meanwhile, list / map",
+            " / ".join(f"{one:.0f}" for one in longest_ms) + " ms",
+        ),
+        ("memory of the server", f"{rss_mb:.0f} MB"),
+    ]
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -124,9 +172,13 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=500)
     parser.add_argument("--rate", type=float, default=10.0, help="alerts a second")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--crowd", type=int, default=10_000, help="devices on list and map")
     options = parser.parse_args()
     print("| the page | |\n|---|---|")
     for name, figure in measure(options.devices, options.rate, options.seconds):
+        print(f"| {name} | {figure} |")
+    print("\n| the page and a crowd | |\n|---|---|")
+    for name, figure in crowd(options.crowd, options.seconds):
         print(f"| {name} | {figure} |")
 
 
