@@ -29,6 +29,9 @@ ALERTS = 100
 """Published one after another, to see how long each takes to an open page."""
 
 PAGES = 20
+RARE = 10_000
+"""One in so many is of a class that is hardly ever heard."""
+
 PATIENCE_S = 600.0
 
 QUERIES = (
@@ -37,6 +40,7 @@ QUERIES = (
     ("one class", "class=storm"),
     ("judged false", "verdict=false"),
     ("one device, class and verdict", "device=board-0007&class=storm&verdict=true"),
+    ("a rare class, not judged", "class=whistle&verdict=none"),
     ("a day, a year ago", "since=2025-05-12T00:00:00Z&until=2025-05-13T00:00:00Z"),
     ("what there is none of", "device=board-0001&class=chainsaw&verdict=unsure"),
 )
@@ -81,7 +85,8 @@ def fill(folder: Path, events: int, devices: int) -> None:
             [(f"board-{number:04}", START_MS, START_MS, number) for number in range(devices)],
         )
         db.executemany(
-            "INSERT INTO classes (label) VALUES (?)", [("chainsaw",), ("engine",), ("storm",)]
+            "INSERT INTO classes (label) VALUES (?)",
+            [("chainsaw",), ("engine",), ("storm",), ("whistle",)],
         )
         _fill_events(db, events, devices, rng)
     store.close()
@@ -96,8 +101,9 @@ def _fill_events(db: sqlite3.Connection, events: int, devices: int, rng: random.
             verdict = rng.choices(("none", "true", "false"), (90, 5, 5))[0]
             if device == 1:
                 verdict = "none"
+            label = 4 if number % RARE == 0 else 1 + rng.randrange(3)
             yield (
-                said.event_id, device + 1, 1 + rng.randrange(3), at_ms, at_ms, 2, 0, "offset",
+                said.event_id, device + 1, label, at_ms, at_ms, 2, 0, "offset",
                 said.start, text(at_ms + 7000), 7.0, 0.9, 0.95, -31.5, said.lat, said.lon,
                 said.model, 1, 0, "released", verdict, number,
             )  # fmt: skip

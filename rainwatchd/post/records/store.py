@@ -77,6 +77,7 @@ CREATE INDEX events_rev ON events (rev);
 CREATE INDEX events_at ON events (at_ms, class, verdict);
 CREATE INDEX events_device ON events (device, at_ms, class, verdict);
 CREATE INDEX events_class ON events (class, at_ms, verdict);
+CREATE INDEX events_class_verdict ON events (class, verdict, at_ms);
 CREATE INDEX events_verdict ON events (verdict, at_ms, class);
 CREATE INDEX events_incident ON events (incident) WHERE incident IS NOT NULL;
 CREATE TABLE clips (
