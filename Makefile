@@ -118,7 +118,7 @@ training/baselines/results.json: | $(FOLDS)
 ALLOWED := --false-alarms 2 --machines 0.05
 TUNE := $(BIN)/python -m training tune --data $(SHARED)/data/manifest.csv $(ALLOWED)
 EVALUATE := $(BIN)/python -m training evaluate --data $(SHARED)/data/manifest.csv $(ALLOWED) \
-	--notes training/notes.md
+	--notes training/limits.md
 
 # 1: folder in build, 2: name in the package
 define INSTALL

@@ -1,4 +1,4 @@
-"""The Markdown model card: how good the model is, where it ends, what it is, how it came to be."""
+"""The Markdown model card: how good the model is, where it ends, what it is."""
 
 from __future__ import annotations
 
@@ -24,9 +24,6 @@ _FIGURE_TITLES = {
     "latency": "Time from an event's first sound to its alert",
 }
 
-CHOICES = "## What was chosen, and why"
-"""The heading in the notes from which on they stand at the card's end."""
-
 
 @dataclass(frozen=True)
 class Card:
@@ -41,7 +38,7 @@ class Card:
     trained_on: Sequence[Clip]
     """What a model of this licence may be trained on; each is attributed."""
     notes: str
-    """Markdown: limits, and from `CHOICES` on how the model came to be."""
+    """Markdown: where it ends."""
     quantised: str = ""
     """One line on what int8 loses."""
     against: str = ""
@@ -53,7 +50,6 @@ class Card:
         pictures = " ".join(
             f"![{_FIGURE_TITLES[name]}]({figure.name})" for name, figure in self.figures.items()
         )
-        limits, heading, choices = self.notes.partition(CHOICES)
         verdict = self.verdict
         parts = [
             _head(self.model),
@@ -65,10 +61,9 @@ class Card:
             tables.short_clips(verdict.clips),
             tables.reach(self.reach),
             pictures,
-            limits.strip(),
+            self.notes.strip(),
             _what_it_is(self.model, self.quantised),
             _data(self.trained_on, self.model, attribution.name),
-            (heading + choices).strip(),
         ]
         replace_text(attribution, _attribution(self.trained_on))
         replace_text(path, "\n\n".join(text for text in parts if text) + "\n")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.network.batch_norm import with_fused_norms
 
 GAIN_CONTROLS = ("three_pictures", "contrast", "half_median", "window_maximum", "pcen")
-"""Ways to bring a window into the network's range; the model card holds their comparison."""
+"""Ways to bring a window into the network's range; `training/notes.md` holds their comparison."""
 
 _SCALE_DB = 25.0
 _LEAST_SCORE = 1e-7

@@ -24,7 +24,7 @@ FRONT_ENDS: Mapping[str, MelSpec] = {
     "coarse": MelSpec(16000, 2048, 1000, 64, 40.0, 4000.0),
     "wide": MelSpec(16000, 2048, 1000, 128, 40.0, 8000.0),
 }
-"""Front-ends that were compared; see the model card."""
+"""Front-ends that were compared; see `training/notes.md`."""
 
 WINDOWS_S = (4.0,)
 """Lengths of the windows that ship, a network for each."""
