@@ -11,14 +11,20 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+
 from rainwatchd.errors import ModelError
 from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.log_mel import FLOOR_DB
 from rainwatchd.hearing.model_file import OPEN, PACKAGED
 
 log = logging.getLogger(__name__)
 
 TRIAL_WINDOWS = 60
 """Windows that a new model scores before it is trusted: a minute."""
+
+_SAME = 1e-6
+"""Scores of silence and of loud sounds differ by more in any model that hears at all."""
 
 _UNFINISHED_TRIALS = 2
 """Starts that may end during the trial: one may have been a power cut."""
@@ -58,7 +64,8 @@ class ModelStore:
     def renew(self, path: Path, current: Classifier) -> Classifier | None:
         """Return the model that now lies at `path`; None if it is the one that serves.
 
-        Raises `ModelError` if it must not serve: digest, metadata, shapes, or self-test.
+        Raises `ModelError` if it must not serve: digest, metadata, shapes, self-test, or because
+        it hears nothing.
         """
         candidate = _check(path)
         if candidate.digest == current.digest:
@@ -136,8 +143,10 @@ class ModelStore:
 
 
 def _check(path: Path) -> Classifier:
-    """Load a model, after comparing it with the digest that lies beside it, if one does."""
+    """Load a model and try it; compare it with the digest that lies beside it, if one does."""
     classifier = Classifier(path)
+    if _deaf(classifier):
+        raise ModelError(f"model {path}: it gives the same scores to whatever it hears")
     beside = path.with_name(path.name + ".sha256")
     try:
         wanted = beside.read_text(encoding="utf-8").split()
@@ -151,3 +160,15 @@ def _check(path: Path) -> Classifier:
             f"{wanted[0] if wanted else 'nothing'}; was it copied whole?"
         )
     return classifier
+
+
+def _deaf(classifier: Classifier) -> bool:
+    """Whether silence, loud low bands, loud high bands and a beat in both score the same."""
+    spec = classifier.spec
+    falling = np.linspace(0.0, FLOOR_DB, spec.n_mels, dtype=np.float32)[:, np.newaxis]
+    steady = np.ones(spec.window_frames, np.float32)
+    beat = 1.0 + 0.5 * np.sign(np.sin(0.5 * np.arange(spec.window_frames, dtype=np.float32)))
+    shown = (FLOOR_DB * np.ones_like(falling) * steady, falling * steady, falling[::-1] * steady)
+    shown += (np.maximum(FLOOR_DB, falling * beat),)
+    scores = [classifier.scores(np.ascontiguousarray(window, np.float32)) for window in shown]
+    return bool(np.ptp(scores, axis=0).max() < _SAME)

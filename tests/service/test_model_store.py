@@ -6,10 +6,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import onnx
 import pytest
 
 from rainwatchd.errors import ModelError
 from rainwatchd.hearing.classifier import Classifier
+from rainwatchd.hearing.model_file import OPEN, PACKAGED
 from rainwatchd.service import model_store
 from rainwatchd.service.model_store import ModelStore
 from tests.tiny_model import SPEC, self_test, write_tiny_model
@@ -29,6 +32,25 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
+
+
+def write_bad(path: Path, fault: str) -> Path:
+    """A site's model that fails its self-test, or that scores whatever it hears alike."""
+    test = self_test()
+    if fault == "self-test":
+        test = msgspec.structs.replace(test, scores=[0.25] * 4)
+    write_tiny_model(path, msgspec.structs.replace(SPEC, name="tiny+site", self_test=test))
+    if fault == "constant":
+        graph = onnx.load(path)
+        for tensor in graph.graph.initializer:
+            if tensor.name == "weights":
+                still = np.zeros(tuple(tensor.dims), np.float32)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(still, "weights"))
+        onnx.save(graph, path)
+    return path
+
+
+BAD = {"self-test": "self_test: scores are off", "constant": "same scores to whatever it hears"}
 
 
 def serve(state: Path, model: Path) -> Classifier:
@@ -131,6 +153,27 @@ def test_the_digest_beside_a_model_must_match(
     else:
         with pytest.raises(ModelError, match=said):
             ModelStore(state).renew(model, serving)
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_site_model_is_refused_at_reload_and_rolled_back_at_a_start(
+    state: Path, model: Path, fault: str
+) -> None:
+    serving = serve(state, model)
+    write_bad(model, fault)
+    with pytest.raises(ModelError, match=BAD[fault]):
+        ModelStore(state).renew(model, serving)
+    classifier, trouble = ModelStore(state).load(model)
+    assert classifier.name == "tiny 1"
+    assert trouble is not None
+    assert BAD[fault] in trouble
+    assert "tiny 1 listens instead" in trouble
+
+
+@pytest.mark.skipif(not PACKAGED.exists(), reason="the shipped models are not there")
+@pytest.mark.parametrize("path", [PACKAGED, OPEN])
+def test_the_shipped_models_are_not_deaf(state: Path, path: Path) -> None:
+    assert ModelStore(state).load(path)[1] is None
 
 
 def test_an_update_needs_a_self_test(state: Path, model: Path) -> None:

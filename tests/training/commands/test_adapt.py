@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from rainwatchd.hearing.log_mel import LogMel
 from rainwatchd.hearing.model_file import read_model
 from tests.sounds import HZ, scene
 from tests.tiny_model import LABELS, SPEC
+from tests.training.labelled import write_tones
 from training.__main__ import main
 from training.adaptation.anchor import Anchor, anchor_of
 from training.adaptation.features import FeatureReader
@@ -126,6 +128,26 @@ def test_a_nuisance_is_learned_and_nothing_forgotten(
     again = tmp_path / "again.onnx"
     status = adapt(out, tmp_path / "card", again)
     assert status == 0 or "do not fall" in capsys.readouterr().err
+
+
+def test_a_site_model_is_evaluated_like_any_other(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        judged(tmp_path / "card", number, tram(number), "false")
+    known = {"held_out_recordings": [f"{label}/0" for label in LABELS]}
+    model.with_suffix(".json").write_text(json.dumps(known))
+    out = tmp_path / "site.onnx"
+    assert adapt(model, tmp_path / "card", out) == 0
+    model.with_suffix(".json").unlink()
+    data = write_tones(tmp_path / "tones")
+    words = ["--data", str(data), "--events", "2", "--scores", str(tmp_path / "scores")]
+    assert main(["evaluate", str(out), *words]) == 0, capsys.readouterr()
+    assert "tiny+site" in out.with_suffix(".md").read_text()
+    spec = read_model(out).spec
+    assert spec.metrics["recall_engine_+10db"] == 1.0
+    assert spec.training_data["site_recordings"] == 6
+    Classifier(out)
 
 
 def test_too_few_labels_are_counted(
