@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rainwatchd.errors import ModelError
+from rainwatchd.replay.calibration.ambience import write_whole
 from training.adaptation.heads import Values
 
 SUFFIX = ".anchor.npz"
@@ -43,15 +45,14 @@ class Anchor:
 
     def write(self, path: Path) -> None:
         """Keep it in half precision; the file appears whole or not at all."""
-        part = path.with_name(f".{path.name}.part")
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                features=self.features.astype(np.float16),
-                label=self.label.astype(np.uint8),
-                trunk=np.array(self.trunk),
-            )
-        part.replace(path)
+        out = io.BytesIO()
+        np.savez_compressed(
+            out,
+            features=self.features.astype(np.float16),
+            label=self.label.astype(np.uint8),
+            trunk=np.array(self.trunk),
+        )
+        write_whole(path, out.getvalue())
 
 
 def read_anchor(path: Path, trunk: str) -> Anchor:

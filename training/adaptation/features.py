@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rainwatchd.audio.recording import Recording
-from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.audio.samples import Floats
 from rainwatchd.hearing.analysis import Analysis
 from rainwatchd.hearing.classifier import INPUT, OUTPUT
@@ -67,24 +67,30 @@ class FeatureReader:
 
     def hear(self, path: Path) -> Heard:
         """Return all windows of a recording; raise `AudioError` where it can't be read."""
-        self._rows = []
         source = Recording(path)
         source.open()
         try:
-            analysis = Analysis(self, source.rate_hz)
-            windows, first = [], None
-            ring, more = RingBuffer(_RING_SAMPLES), True
-            while more:
-                more = source.fill(ring, 1.0)
-                for item in ring:
-                    for window in analysis.push(item):
-                        windows.append(window)
-                        first = analysis.log_mel.copy() if first is None else first
-            for window in analysis.finish():
-                windows.append(window)
-                first = analysis.log_mel.copy() if first is None else first
+            return self._hear(_items(source), source.rate_hz)
         finally:
             source.close()
+
+    def hear_sound(self, samples: Floats) -> Heard:
+        """Return all windows of samples at the model's rate, shape ``(n,)``."""
+        second = self.spec.sample_rate_hz
+        chunks = [
+            Chunk(first, samples[first : first + second])
+            for first in range(0, samples.size, second)
+        ]
+        return self._hear(chunks, second)
+
+    def _hear(self, items: Iterable[Chunk | Gap], source_rate_hz: int) -> Heard:
+        self._rows = []
+        analysis = Analysis(self, source_rate_hz)
+        windows, first = [], None
+        for pushed in (*map(analysis.push, items), analysis.finish()):
+            for window in pushed:
+                windows.append(window)
+                first = analysis.log_mel.copy() if first is None else first
         rate_hz = self.spec.sample_rate_hz
         return Heard(
             np.array([window.start for window in windows]) / rate_hz,
@@ -92,6 +98,13 @@ class FeatureReader:
             _stacked(self._rows),
             first,
         )
+
+
+def _items(source: Recording) -> Iterator[Chunk | Gap]:
+    ring, more = RingBuffer(_RING_SAMPLES), True
+    while more:
+        more = source.fill(ring, 1.0)
+        yield from ring
 
 
 def _stacked(rows: Sequence[Floats]) -> Values:

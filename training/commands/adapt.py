@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import shutil
 import sys
 import time
 import zlib
@@ -21,10 +20,12 @@ from rainwatchd.errors import AudioError, RainwatchError
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.hearing.model_file import PACKAGED, ModelFile, read_model
 from rainwatchd.hearing.model_spec import ModelSpec
+from rainwatchd.replay.calibration.ambience import write_whole
 from training.adaptation.anchor import Anchor, anchor_of, read_anchor
 from training.adaptation.features import FeatureReader
 from training.adaptation.heads import Heads, read_heads
 from training.adaptation.labels import SiteLabels, read_labels
+from training.adaptation.mixing import REAL, Mixer, mixed
 from training.adaptation.trial import LEAST, Example, Trial, attempt
 
 SITE = "+site"
@@ -44,6 +45,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="clips with verdicts from the device or from `rainwatchd calibrate`, or class folders",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        default=REAL,
+        metavar="FOLDER",
+        help="recordings of what must still be found, by class, which are laid over the clips; "
+        "default: those that come with the checkout",
+    )
     parser.add_argument("--anchor", type=Path, metavar="FILE", help="default: beside the model")
 
 
@@ -57,7 +66,9 @@ def command(options: argparse.Namespace) -> None:
     labels = read_labels(options.labels, spec.labels)
     for complaint in labels.complaints:
         print(f"training: {complaint}", file=sys.stderr)
-    examples = _hear(labels, FeatureReader(heads, spec))
+    mixer = Mixer(options.real, spec)
+    reader = FeatureReader(heads, spec)
+    examples = _hear(labels, reader)
     _print_labels(labels, examples)
     quiet = sum(example.quiet for example in examples)
     if quiet < LEAST:
@@ -65,6 +76,8 @@ def command(options: argparse.Namespace) -> None:
             f"too few labels: {quiet} recordings that should have raised no alert; "
             f"judge {LEAST - quiet} more"
         )
+    examples = mixed(examples, mixer, reader, lambda done: _show("mixing", done, len(examples)))
+    _end_line()
     trial = None
     for strength in _STRENGTHS:
         print(f"fitting, labels weigh {strength:g}", file=sys.stderr)
@@ -91,8 +104,7 @@ def _anchor(options: argparse.Namespace, heads: Heads) -> Anchor:
 def _hear(labels: SiteLabels, reader: FeatureReader) -> list[Example]:
     examples = []
     for number, labelled in enumerate(labels.recordings, start=1):
-        if sys.stderr.isatty():
-            print(f"\rhearing: {number} of {len(labels.recordings)}", end="", file=sys.stderr)
+        _show("hearing", number, len(labels.recordings))
         try:
             heard = reader.hear(labelled.path)
         except AudioError as error:
@@ -101,9 +113,18 @@ def _hear(labels: SiteLabels, reader: FeatureReader) -> list[Example]:
             continue
         if heard.end_s.size:
             examples.append(Example(labelled, heard))
+    _end_line()
+    return examples
+
+
+def _show(doing: str, done: int, count: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{doing}: {done} of {count}", end="", file=sys.stderr, flush=True)
+
+
+def _end_line() -> None:
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    return examples
 
 
 def _print_labels(labels: SiteLabels, examples: Sequence[Example]) -> None:
@@ -119,6 +140,11 @@ def _print_trial(trial: Trial) -> None:
         f"windows over a threshold {before.windows} -> {after.windows}, "
         f"recordings with an alert {before.alarms} -> {after.alarms}"
     )
+    if before.over:
+        print(
+            f"  over them, {before.over} real sounds at 0 to -10 dB: found "
+            f"{before.over_found} -> {after.over_found}"
+        )
     if before.real:
         print(f"  held out, {before.real} real: found {before.found} -> {after.found}")
     for label, (found, count) in trial.recall_before.items():
@@ -145,19 +171,21 @@ def _write(
     }
     new = msgspec.structs.replace(spec, name=name, training_data=spec.training_data | learned)
     part = out.with_name(f".{out.stem}.part.onnx")
+    known = model.path.with_suffix(".json")
     try:
         onnx.save(heads.fitted(trial.weights), part)
         describe(part, new, _reference(spec, examples))
         Classifier(part)
+        if known.is_file() and known != out.with_suffix(".json"):
+            # What the trunk has not heard, for `evaluate`.
+            write_whole(out.with_suffix(".json"), known.read_bytes())
         part.replace(out)
+    except OSError as error:
+        raise RainwatchError(f"{out}: {error.strerror or error}; nothing is written") from error
     finally:
         for left in (part, part.with_suffix(".part")):
             with suppress(OSError):
                 left.unlink()
-    known = model.path.with_suffix(".json")
-    if known.is_file() and known != out.with_suffix(".json"):
-        # What the trunk has not heard, for `evaluate`.
-        shutil.copyfile(known, out.with_suffix(".json"))
 
 
 def _reference(spec: ModelSpec, examples: Sequence[Example]) -> Floats:

@@ -210,7 +210,8 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         part.write_bytes(content)
         part.replace(path)
-    except OSError:
+    except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        raise
+        # A write that fails names no file.
+        raise OSError(error.errno, error.strerror, str(path)) from error

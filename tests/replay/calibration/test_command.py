@@ -14,6 +14,7 @@ from rainwatchd.cli import main
 from rainwatchd.clips.labels import decode
 from rainwatchd.config.options import load
 from rainwatchd.replay import batch
+from tests.full_disk import full_disk
 from tests.sounds import scene
 from tests.tiny_model import SPEC, self_test, write_tiny_model
 
@@ -149,3 +150,23 @@ def test_wrong_words_are_one_line(
     error = capsys.readouterr().err.strip()
     assert complaint in error
     assert "\n" not in error
+
+
+@pytest.mark.parametrize(("most_bytes", "what"), [(500, "scores/"), (20_000, "peaks/")])
+def test_a_full_disk_leaves_one_line_and_no_thresholds(
+    site: Path,
+    model: Path,
+    tmp_path: Path,
+    most_bytes: int,
+    what: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with full_disk(most_bytes):
+        assert calibrate(site, model) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"rainwatchd: {tmp_path / 'out'}/{what}")
+    assert line.endswith("File too large")
+    assert not (tmp_path / "out/decision.yaml").exists()
+    assert not list((tmp_path / "out").rglob(".*"))
+    # With room again the same command goes on.
+    assert calibrate(site, model) == 0

@@ -30,7 +30,7 @@ from rainwatchd.service.listener import Listener
 from rainwatchd.service.model_store import ModelStore
 from tests.broker import Broker, Subscriber, until
 from tests.sounds import HZ
-from tests.training.commands.test_adapt import RATE_HZ, tones, tram, write_anchor
+from tests.training.commands.test_adapt import RATE_HZ, tones, tram, write_anchor, write_real
 from training.__main__ import main as training
 from training.adaptation.anchor import anchor_of
 
@@ -92,6 +92,7 @@ def test_the_nuisance_is_silent_afterwards_and_the_saw_is_found(
     state, model = tmp_path / "state", tmp_path / "model.onnx"
     model.write_bytes(tiny_model.read_bytes())
     write_anchor(model)
+    write_real(tmp_path / "real")
     topics = Topics("canopy-7")
     outbox = Outbox(state, OutboxOptions(), lambda _: None)
     options = MqttOptions(host="127.0.0.1", port=broker.port)
@@ -134,6 +135,7 @@ def test_the_nuisance_is_silent_afterwards_and_the_saw_is_found(
 
     adapted = tmp_path / "site.onnx"
     words = ["adapt", str(model), "--labels", str(card), "--out", str(adapted)]
+    words += ["--real", str(tmp_path / "real")]
     assert training(words) == 0, capsys.readouterr()
     ambience = tmp_path / "ambience"
     ambience.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from rainwatchd.clips.labels import Label, Verdict, encode
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.hearing.log_mel import LogMel
 from rainwatchd.hearing.model_file import read_model
+from tests.full_disk import full_disk
 from tests.sounds import HZ, scene
 from tests.tiny_model import LABELS, SPEC
 from tests.training.labelled import write_tones
@@ -64,7 +66,16 @@ def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("adapt") / "tiny.onnx"
     path.write_bytes(tiny_model.read_bytes())
     write_anchor(path)
+    write_real(path.parent / "real")
     return path
+
+
+def write_real(folder: Path) -> None:
+    """Saws that must be found over whatever a site has."""
+    (folder / "chainsaw").mkdir(parents=True)
+    for number in range(6):
+        sound = tones(HZ["chainsaw"], seed=500 + number)
+        soundfile.write(folder / f"chainsaw/{number}.wav", sound, RATE_HZ)
 
 
 def judged(folder: Path, number: int, sound: Floats, said: str, by: str = "Ana") -> Path:
@@ -91,7 +102,8 @@ def judged(folder: Path, number: int, sound: Floats, said: str, by: str = "Ana")
 
 
 def adapt(model: Path, labels: Path, out: Path) -> int:
-    return main(["adapt", str(model), "--labels", str(labels), "--out", str(out)])
+    real = ["--real", str(model.parent / "real")]
+    return main(["adapt", str(model), "--labels", str(labels), "--out", str(out), *real])
 
 
 def score(model: Path, sound: Floats, label: str) -> float:
@@ -111,6 +123,7 @@ def test_a_nuisance_is_learned_and_nothing_forgotten(
     said = capsys.readouterr().out
     assert "labels: 8 must raise no alert, 1 are real; 0 not judged, 1 unsure" in said
     assert "held out, 8 that must raise no alert" in said
+    assert re.search(r"over them, 24 real sounds at 0 to -10 dB: found (\d+) -> ", said)
     assert score(model, tram(99), "engine") > 0.6
     assert score(out, tram(99), "engine") < 0.6
     assert score(out, tones(HZ["engine"], seed=98), "engine") > 0.6
@@ -126,6 +139,7 @@ def test_a_nuisance_is_learned_and_nothing_forgotten(
     # What was adapted can be adapted again.
     anchor_of(out).write_bytes(anchor_of(model).read_bytes())
     again = tmp_path / "again.onnx"
+    (tmp_path / "real").symlink_to(model.parent / "real")
     status = adapt(out, tmp_path / "card", again)
     assert status == 0 or "do not fall" in capsys.readouterr().err
 
@@ -148,6 +162,19 @@ def test_a_site_model_is_evaluated_like_any_other(
     assert spec.metrics["recall_engine_+10db"] == 1.0
     assert spec.training_data["site_recordings"] == 6
     Classifier(out)
+
+
+def test_a_full_disk_leaves_one_line_and_no_model(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        judged(tmp_path / "card", number, tram(number), "false")
+    out = tmp_path / "site.onnx"
+    with full_disk(1000):
+        assert adapt(model, tmp_path / "card", out) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"training: {out}: File too large; nothing is written"
+    assert [path.name for path in tmp_path.iterdir()] == ["card"]
 
 
 def test_too_few_labels_are_counted(
@@ -202,6 +229,7 @@ def test_an_anchor_must_belong_to_the_model(
     model: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = tmp_path / "own.onnx"
+    (tmp_path / "real").symlink_to(model.parent / "real")
     own.write_bytes(model.read_bytes())
     content = anchor_of(model).read_bytes()
     if damage == "other":
