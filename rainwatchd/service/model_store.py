@@ -168,7 +168,7 @@ def _deaf(classifier: Classifier) -> bool:
     falling = np.linspace(0.0, FLOOR_DB, spec.n_mels, dtype=np.float32)[:, np.newaxis]
     steady = np.ones(spec.window_frames, np.float32)
     beat = 1.0 + 0.5 * np.sign(np.sin(0.5 * np.arange(spec.window_frames, dtype=np.float32)))
-    shown = (FLOOR_DB * np.ones_like(falling) * steady, falling * steady, falling[::-1] * steady)
-    shown += (np.maximum(FLOOR_DB, falling * beat),)
+    shown = [FLOOR_DB * np.ones_like(falling) * steady, falling * steady, falling[::-1] * steady]
+    shown.append(np.maximum(FLOOR_DB, falling * beat))
     scores = [classifier.scores(np.ascontiguousarray(window, np.float32)) for window in shown]
     return bool(np.ptp(scores, axis=0).max() < _SAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ _MOMENTS = (0.9, 0.999)
 
 _KEEP = 0.05
 """Penalty on the distance to the old weights, in features of unit variance."""
+
+_MARGIN = 0.02
+"""Of a class's windows on the anchor, more than before are to be found on the part that chooses:
+as much falls by chance on the part that proves."""
 
 _LONGEST_SHIFT = 4.0
 """Of a class's logit, to find as much as before."""
@@ -140,18 +145,19 @@ def recall(
 def restored(
     heads: Heads, weights: Weights, anchor: Anchor, thresholds: dict[int, float]
 ) -> Weights:
-    """Return the weights with each class's bias raised until it is found as often as before.
+    """Return the weights with the bias of each class that is found less often than before raised
+    until it is found as often, and `_MARGIN` more.
 
     On the anchor's part that chooses, at the old thresholds; a bias is never lowered.
     """
     chosen = anchor.part("choose")
     old: Weights = [(head.weight, head.bias) for head in heads.heads]
     for place, on in thresholds.items():
-        wanted = recall(heads, old, chosen, {place: on})[place][0]
-        low, high = 0.0, _LONGEST_SHIFT
-        shifted = weights
-        if recall(heads, weights, chosen, {place: on})[place][0] >= wanted:
+        found, count = recall(heads, old, chosen, {place: on})[place]
+        if recall(heads, weights, chosen, {place: on})[place][0] >= found:
             continue
+        wanted = min(count, found + math.ceil(_MARGIN * count))
+        low, high = 0.0, _LONGEST_SHIFT
         for _ in range(8):
             middle = (low + high) / 2
             shifted = _shifted(heads, weights, place, middle)

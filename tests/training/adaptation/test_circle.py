@@ -33,6 +33,7 @@ from tests.sounds import HZ
 from tests.training.commands.test_adapt import RATE_HZ, tones, tram, write_anchor, write_real
 from training.__main__ import main as training
 from training.adaptation.anchor import anchor_of
+from training.soundscape.snr import gain_for
 
 TRAMS = 6
 
@@ -43,11 +44,15 @@ def quiet(seconds: float, seed: int) -> Floats:
     )
 
 
-def night(seed: int) -> Floats:
-    """Trams, each of fifteen seconds, with quiet between them."""
+def night(seed: int, saw_db: float | None = None) -> Floats:
+    """Trams, each of fifteen seconds, with quiet between them; with saws over them at a ratio."""
     parts = [quiet(12.0, seed)]
     for number in range(TRAMS):
-        parts += [tram(seed + number)] * 3
+        passing = np.tile(tram(seed + number), 3)
+        if saw_db is not None:
+            saw = np.tile(tones(HZ["chainsaw"], seed=seed + number), 3)
+            passing += np.float32(gain_for(saw, passing, saw_db, RATE_HZ)) * saw
+        parts.append(passing)
         parts.append(quiet(20.0, seed + number))
     return np.concatenate(parts)
 
@@ -83,6 +88,11 @@ class Device:
             outbox.put(detection)
         self._uplink.wake()
         return [detection for detection in found if detection.phase == "onset"]
+
+
+def saws_over_trams(device: Device, saw_db: float, outbox: Outbox) -> int:
+    """Count the saws that are found over trams."""
+    return sum(onset.label == "chainsaw" for onset in device.hear(night(500, saw_db), outbox))
 
 
 @pytest.mark.slow
@@ -152,6 +162,12 @@ def test_the_nuisance_is_silent_afterwards_and_the_saw_is_found(
     config = load(tmp_path / "calibration/decision.yaml", {"model": str(model)})
     later = Outbox(tmp_path / "later", OutboxOptions(), lambda _: None)
     assert Device(tmp_path / "later", config, renewed, uplink).hear(night(300), later) == []
+    for saw_db in (0.0, -10.0):
+        before = saws_over_trams(Device(tmp_path / "old", Config(), serving, uplink), saw_db, later)
+        after = saws_over_trams(Device(tmp_path / "new", config, renewed, uplink), saw_db, later)
+        print(saw_db, before, after)
+        assert after >= before
+        assert after == TRAMS
     saw_alone = [tones(HZ["chainsaw"], seed=number) for number in range(3)]
     saws = np.concatenate([quiet(12.0, 7), *saw_alone, quiet(20.0, 8)])
     (saw,) = Device(tmp_path / "last", config, renewed, uplink).hear(saws, later)
