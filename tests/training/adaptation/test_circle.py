@@ -165,7 +165,6 @@ def test_the_nuisance_is_silent_afterwards_and_the_saw_is_found(
     for saw_db in (0.0, -10.0):
         before = saws_over_trams(Device(tmp_path / "old", Config(), serving, uplink), saw_db, later)
         after = saws_over_trams(Device(tmp_path / "new", config, renewed, uplink), saw_db, later)
-        print(saw_db, before, after)
         assert after >= before
         assert after == TRAMS
     saw_alone = [tones(HZ["chainsaw"], seed=number) for number in range(3)]
