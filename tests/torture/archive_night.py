@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,9 +38,9 @@ def make_night(folder: Path, manifest: Path, hours: int, rng: random.Random) -> 
     forest = _sounds(manifest, "background", 40, rng)
     others = [_sounds(manifest, kind, 20, rng) for kind in ("chainsaw", "engine", "storm")]
     for hour in range(hours):
-        sound = _filled([0.2 * rng.choice(forest) for _ in range(400)], HOUR)
+        sound = np.float32(0.2) * _filled((rng.choice(forest) for _ in itertools.count()), HOUR)
         for _ in range(rng.randrange(3)):
-            event = _filled([rng.choice(rng.choice(others))] * 30, 60 * RATE_HZ)
+            event = np.resize(rng.choice(rng.choice(others)), 60 * RATE_HZ)
             start = rng.randrange(HOUR - event.size)
             sound[start : start + event.size] += rng.uniform(0.1, 0.5) * event
         path = folder / f"ridge_{EVENING + timedelta(hours=hour):%Y%m%d_%H%M%S}.wav"
@@ -57,8 +58,14 @@ def _sounds(manifest: Path, kind: str, most: int, rng: random.Random) -> list[Fl
     return sounds
 
 
-def _filled(sounds: Sequence[Floats], size: int) -> Floats:
-    return np.resize(np.concatenate(sounds), size).astype(np.float32)
+def _filled(sounds: Iterator[Floats], size: int) -> Floats:
+    filled = np.empty(size, np.float32)
+    position = 0
+    while position < size:
+        piece = next(sounds)[: size - position]
+        filled[position : position + piece.size] = piece
+        position += piece.size
+    return filled
 
 
 def hear(night: Path, out: Path, quiet: bool = False) -> subprocess.Popen[bytes]:

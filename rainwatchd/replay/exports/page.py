@@ -7,6 +7,7 @@ import io
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 from html import escape
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from rainwatchd.audio.resampling import Resampler
 from rainwatchd.clips.png import spectrogram_png
 from rainwatchd.errors import AudioError
 from rainwatchd.hearing.log_mel import LogMel, MelSpec
-from rainwatchd.replay.archive.sources import Source, at_hand
-from rainwatchd.replay.exports.clock_picture import COLOURS, clock_picture
+from rainwatchd.replay.archive.sources import Source, at_hand, url
+from rainwatchd.replay.exports.clock_picture import COLOURS, Listened, clock_picture
 from rainwatchd.replay.exports.reading import Archive, Record, Sound, read_archive
 from rainwatchd.replay.report import clock
 
@@ -63,24 +64,54 @@ def _page(archive: Archive) -> Iterator[str]:
     yield f"<title>What was heard</title><style>{_STYLE}</style>"
     yield "<h1>What was heard</h1>"
     yield (
-        f"<p>{len(records)} recordings, {hours:.1f} hours heard, {len(sounds)} detections, "
-        f"{len(failed)} recordings not heard to their end.<br><small>"
+        f"<p>{len(records)} recordings, {_span(archive)}{hours:.1f} hours heard, "
+        f"{len(sounds)} detections, {len(failed)} recordings not heard to their end.<br><small>"
         f"{escape(archive.mark.model)}, rainwatchd {escape(archive.mark.version)}</small></p>"
     )
     yield "<h2>When</h2>"
-    yield clock_picture(
-        [(sound.label, sound.start) for _, sound in sounds], list(archive.mark.decision)
-    )
+    yield _when(archive, sounds)
     yield "<h2>Where</h2>"
     yield from _counts(archive)
     yield f"<h2>The strongest {min(STRONGEST, len(sounds))}</h2><div class='grid'>"
     strongest = sorted(sounds, key=lambda pair: (-pair[1].peak_score, pair[0].path))[:STRONGEST]
     for record, sound in strongest:
-        yield _figure(record, sound)
+        yield _figure(archive, record, sound)
     yield "</div><h2>Not heard to their end</h2>"
     yield from _lines([record.failure or "" for record in failed])
     yield "<h2>Heard, but odd</h2>"
     yield from _lines([f"{record.path}: {note}" for record in records for note in record.notes])
+
+
+def _when(archive: Archive, sounds: Sequence[tuple[Record, Sound]]) -> str:
+    offset, clock = _clock_of(archive)
+    return clock_picture(
+        [(sound.label, sound.start and sound.start + offset) for _, sound in sounds],
+        Listened.to(
+            (
+                record.start + offset,
+                record.start + offset + timedelta(seconds=record.heard_s),
+            )
+            for record in archive.records
+            if record.start is not None
+        ),
+        list(archive.mark.decision),
+        clock,
+    )
+
+
+def _clock_of(archive: Archive) -> tuple[timedelta, str]:
+    """Return what to add to UTC, as the recorders' clocks were said to be set, and its name."""
+    offset = timedelta(seconds=archive.mark.utc_offset_s or 0.0)
+    named = datetime(2000, 1, 1, tzinfo=timezone(offset)).strftime("%z") if offset else ""
+    return offset, f"UTC{named[:3]}:{named[3:5]}" if named else "UTC"
+
+
+def _span(archive: Archive) -> str:
+    offset, _ = _clock_of(archive)
+    days = [record.start + offset for record in archive.records if record.start is not None]
+    if not days:
+        return ""
+    return f"from {min(days):%-d %B %Y} to {max(days):%-d %B %Y}, "
 
 
 def _counts(archive: Archive) -> Iterator[str]:
@@ -99,8 +130,11 @@ def _counts(archive: Archive) -> Iterator[str]:
     yield "</table>"
 
 
-def _figure(record: Record, sound: Sound) -> str:
-    when = "time not known" if sound.start is None else f"{sound.start:%Y-%m-%d %H:%M:%S} UTC"
+def _figure(archive: Archive, record: Record, sound: Sound) -> str:
+    offset, name = _clock_of(archive)
+    when = "time not known"
+    if sound.start is not None:
+        when = f"{sound.start + offset:%Y-%m-%d %H:%M:%S} {name}"
     said = (
         f"<b style='color:{COLOURS.get(sound.label, '#5f6368')}'>{escape(sound.label)}</b> "
         f"{sound.peak_score:.2f} &middot; {when}<br><small>{escape(record.path)} at "
@@ -124,6 +158,8 @@ _MEL = MelSpec(_CLIP_RATE_HZ, n_fft=1024, hop_length=256, n_mels=96, fmin_hz=40.
 
 def _excerpt(record: Record, sound: Sound) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     source = Source(record.path, record.size_bytes, "")
+    if url(record.path) is None and not Path(record.path).exists():
+        raise AudioError("the recording is not where it was")
     with (
         tempfile.TemporaryDirectory() as scratch,
         at_hand(source, Path(scratch)) as path,
@@ -134,7 +170,7 @@ def _excerpt(record: Record, sound: Sound) -> np.ndarray[tuple[int], np.dtype[np
         block = file.read(round(_CLIP_S * rate_hz), "float32", always_2d=True)
     samples = Resampler(rate_hz, _CLIP_RATE_HZ).push(to_mono(block, None), last=True)
     if samples.size < _MEL.n_fft:
-        raise AudioError(f"{record.path}: it is not there any more")
+        raise AudioError("the recording is shorter than it was")
     # A distant saw is faint: all are heard equally loud.
     return samples * np.float32(0.5 / max(1e-6, float(np.abs(samples).max())))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def export(archive: Path, form: str) -> Path:
     return archive / "export" / form
 
 
-def heard(folder: Path, out: Path, model: Path) -> Path:
+def heard(folder: Path, out: Path, model: Path, utc_offset: timedelta | None = None) -> Path:
     """Hear all below a folder, with every window's scores; return the archive."""
     run_archive(
         [folder],
@@ -47,7 +48,7 @@ def heard(folder: Path, out: Path, model: Path) -> Path:
         shard=Shard(),
         scores=True,
         dask=None,
-        utc_offset=None,
+        utc_offset=utc_offset,
         err=io.StringIO(),
     )
     return out

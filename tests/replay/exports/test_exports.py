@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from rainwatchd.cli import main
-from rainwatchd.replay.exports.clock_picture import clock_picture
+from rainwatchd.replay.exports.clock_picture import Listened, clock_picture
 from tests.replay.archive.conftest import make_night
 from tests.replay.exports.conftest import export, heard
 
@@ -126,9 +126,43 @@ def test_the_page_needs_nothing_but_itself(archive: Path, tmp_path: Path) -> Non
 
 def test_a_season_is_a_column_a_day() -> None:
     found = [("chainsaw", datetime(2024, 5, 1 + day, 6, day, tzinfo=UTC)) for day in range(30)]
-    drawn = clock_picture([*found, ("chainsaw", None)], ["chainsaw", "engine"])
+    drawn = clock_picture([*found, ("chainsaw", None)], Listened({}), ["chainsaw", "engine"], "UTC")
     assert drawn.count("<title>") == 30
     assert "1 detections without a time are not shown" in drawn
+
+
+def test_an_hour_that_nobody_listened_to_is_white() -> None:
+    start = datetime(2024, 5, 1, 22, 30, tzinfo=UTC)
+    listened = Listened.to(
+        [
+            (start, start + timedelta(hours=3)),
+            (start + timedelta(hours=20), start + timedelta(hours=21)),
+        ]
+    )
+    assert list(listened.runs(date(2024, 5, 1))) == [(22, 2)]
+    assert list(listened.runs(date(2024, 5, 2))) == [(0, 2), (18, 2)]
+    drawn = clock_picture([("chainsaw", start)], listened, ["chainsaw"], "UTC")
+    assert drawn.count("fill='#eef0f2'") == 3
+
+
+def test_the_page_tells_the_time_of_the_recorders_clocks(tiny_model: Path, tmp_path: Path) -> None:
+    make_night(tmp_path / "night")
+    out = heard(tmp_path / "night", tmp_path / "out", tiny_model, utc_offset=timedelta(hours=8))
+    assert main(["export", str(out), "--report", str(tmp_path / "page.html")]) == 0
+    text = (tmp_path / "page.html").read_text()
+    assert "from 12 May 2024 to 13 May 2024" in text
+    assert "<title>2024-05-12 20:00 UTC+08:00: 1</title>" in text
+    assert "2024-05-12 20:00:00 UTC+08:00" in text
+
+
+def test_a_recording_that_is_gone_is_shown_without_sound(tiny_model: Path, tmp_path: Path) -> None:
+    make_night(tmp_path / "night")
+    out = heard(tmp_path / "night" / "a", tmp_path / "out", tiny_model)
+    (tmp_path / "night" / "a" / "ridge_20240512_200000.wav").unlink()
+    assert main(["export", str(out), "--report", str(tmp_path / "page.html")]) == 0
+    text = (tmp_path / "page.html").read_text()
+    assert "no sound: the recording is not where it was" in text
+    assert text.count("<audio") == 1
 
 
 def test_what_is_no_archive_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
