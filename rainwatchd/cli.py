@@ -7,7 +7,6 @@ import importlib
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -110,7 +109,7 @@ def _subcommand(name: str, words: Sequence[str]) -> int:
         prog=f"rainwatchd {name}", allow_abbrev=False, description=summary
     )
     module.configure(parser)
-    status: int = module.run(parser.parse_args(words))
+    status: int = module.run(parser.parse_args(_joined(words)))
     return status
 
 
@@ -204,13 +203,9 @@ def _joined(words: Sequence[str]) -> list[str]:
 
 
 def _utc_offset(text: str) -> timedelta:
-    found = re.fullmatch(r"([+-]?)(\d\d?)(?::?([0-5]\d))?", text)
-    if text in {"Z", "UTC"}:
-        return timedelta(0)
-    if found is None or int(found[2]) > 14:
-        raise argparse.ArgumentTypeError(f"{text!r} is no offset from UTC such as +10:00 or -04:00")
-    offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
-    return -offset if found[1] == "-" else offset
+    from rainwatchd.audio.files.times import utc_offset
+
+    return utc_offset(text)
 
 
 def _count(text: str) -> int:

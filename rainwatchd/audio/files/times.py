@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -81,6 +82,16 @@ def recorded_at(
         if start is not None and start.utc.year in _YEARS:
             return start
     return None
+
+
+def utc_offset(text: str) -> timedelta:
+    """Read an offset from UTC as a command line has it."""
+    found = re.fullmatch(r"([+-]?)(\d\d?)(?::?([0-5]\d))?", text)
+    if text in {"Z", "UTC"}:
+        return timedelta(0)
+    if found is None or int(found[2]) > 14:
+        raise argparse.ArgumentTypeError(f"{text!r} is no offset from UTC such as +10:00 or -04:00")
+    return _offset(found[1], found[2], found[3])
 
 
 def _by_guano(metadata: bytes, utc_offset: timedelta | None) -> Start | None:

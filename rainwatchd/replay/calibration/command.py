@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rainwatchd.audio.files.times import utc_offset
 from rainwatchd.config.options import load
 from rainwatchd.errors import RainwatchError
 from rainwatchd.hearing.model_file import ModelFile, read_model
@@ -61,6 +62,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="default: calibration",
     )
+    parser.add_argument(
+        "--utc-offset",
+        type=utc_offset,
+        metavar="+HH:MM",
+        help="of recordings whose names tell a local time, such as -04:00 (default: UTC)",
+    )
     parser.add_argument("--jobs", type=int, metavar="N", help="recordings at a time")
 
 
@@ -94,7 +101,8 @@ def run(options: argparse.Namespace) -> int:
     listed = highest(curves, quiet.stretches, known)
     real = [peak for peak in known if peak.real]
     peaks.write(_together(known, listed))
-    failed = write_clips(options.out, [*real, *listed], model)
+    channel = config.audio.channel_number
+    failed = write_clips(options.out, [*real, *listed], model, channel, options.utc_offset)
     for complaint in failed:
         print(f"rainwatchd: {complaint}", file=sys.stderr)
     print_hours(heard, quiet, real)

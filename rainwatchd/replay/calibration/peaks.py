@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,14 +12,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import soundfile
-import soxr
 
-from rainwatchd.audio.files.times import start_of
+from rainwatchd.audio.excerpts import excerpts
+from rainwatchd.audio.files.times import Start, start_of
 from rainwatchd.audio.formats import printable
+from rainwatchd.audio.resampling import Resampler
+from rainwatchd.audio.samples import Floats
 from rainwatchd.clips.labels import SUFFIX, Label, Verdict, encode
 from rainwatchd.clips.png import spectrogram_png
 from rainwatchd.decision.events import utc_text
-from rainwatchd.errors import RainwatchError
+from rainwatchd.errors import AudioError, RainwatchError
 from rainwatchd.hearing.log_mel import LogMel
 from rainwatchd.hearing.model_file import ModelFile
 from rainwatchd.replay.calibration.ambience import Stretch, Values, write_whole
@@ -162,33 +163,52 @@ def _peaks_of(label: str, stretch: Stretch, scores: Values) -> list[Peak]:
     return peaks
 
 
-def write_clips(home: Path, peaks: Sequence[Peak], model: ModelFile) -> list[str]:
+def write_clips(
+    home: Path,
+    peaks: Sequence[Peak],
+    model: ModelFile,
+    channel: int | None = None,
+    utc_offset: timedelta | None = None,
+) -> list[str]:
     """Write each peak's sound, picture and label into ``peaks/``; return what failed, by line.
 
-    What an earlier run left there of other peaks is removed.
+    What an earlier run left there of other peaks is removed. `channel` and `utc_offset` are those
+    of the hearing.
     """
     folder = home / "peaks"
     folder.mkdir(parents=True, exist_ok=True)
-    complaints, written = [], set()
-    for peak in peaks:
-        stem = _stem(peak)
-        written.add(stem)
+    complaints: list[str] = []
+    written: set[str] = set()
+    for file in dict.fromkeys(peak.file for peak in peaks):
+        within = [peak for peak in peaks if peak.file == file]
+        written.update(map(_stem, within))
         try:
-            samples, first_s = _sound(peak, model.spec.sample_rate_hz)
-        except (OSError, soundfile.SoundFileError) as error:
-            complaints.append(f"{peak.file}: no clip of peak {peak.number}: {error}")
+            sounds = _sounds(within, channel, model.spec.sample_rate_hz)
+            recorded = start_of(Path(file), utc_offset)
+        except (OSError, AudioError) as error:
+            numbers = ", ".join(str(peak.number) for peak in within)
+            reason = error.strerror if isinstance(error, OSError) else error
+            complaints.append(f"{file}: no clip of peak {numbers}: {reason}")
             continue
-        out = io.BytesIO()
-        soundfile.write(out, samples, model.spec.sample_rate_hz, format="FLAC", subtype="PCM_16")
-        write_whole(folder / f"{stem}.flac", out.getvalue())
-        picture = spectrogram_png(LogMel(model.spec.mel).push(samples))
-        write_whole(folder / f"{stem}.png", picture)
-        write_whole(folder / f"{stem}{SUFFIX}", encode(_label(peak, first_s, model)))
+        for peak, samples in zip(within, sounds, strict=True):
+            _write_clip(folder, peak, samples, recorded, model)
     for old in folder.iterdir():
         if old.stem not in written:
             with suppress(OSError):
                 old.unlink()
     return complaints
+
+
+def _write_clip(
+    folder: Path, peak: Peak, samples: Floats, recorded: Start | None, model: ModelFile
+) -> None:
+    stem, rate_hz = _stem(peak), model.spec.sample_rate_hz
+    out = io.BytesIO()
+    soundfile.write(out, samples, rate_hz, format="FLAC", subtype="PCM_16")
+    write_whole(folder / f"{stem}.flac", out.getvalue())
+    picture = spectrogram_png(LogMel(model.spec.mel).push(samples))
+    write_whole(folder / f"{stem}.png", picture)
+    write_whole(folder / f"{stem}{SUFFIX}", encode(_label(peak, recorded, model)))
 
 
 def _stem(peak: Peak) -> str:
@@ -197,19 +217,21 @@ def _stem(peak: Peak) -> str:
     return f"{peak.number:03}_{peak.label}_{name}_{int(minutes):04}m{int(seconds):02}s"
 
 
-def _sound(peak: Peak, rate_hz: int) -> tuple[np.ndarray, float]:
-    """Return the seconds around a peak at the model's rate, and where they begin."""
-    with soundfile.SoundFile(peak.file) as file:
-        first_s = max(0.0, peak.peak_s - _CLIP_S)
-        file.seek(min(file.frames, math.floor(first_s * file.samplerate)))
-        frames = round((_CLIP_S + 2.0) * file.samplerate)
-        samples = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
-        return soxr.resample(samples, file.samplerate, rate_hz).astype(np.float32), first_s
+def _clip_start_s(peak: Peak) -> float:
+    return max(0.0, peak.peak_s - _CLIP_S)
 
 
-def _label(peak: Peak, first_s: float, model: ModelFile) -> Label:
+def _sounds(peaks: Sequence[Peak], channel: int | None, rate_hz: int) -> list[Floats]:
+    """Return the seconds around the peaks of one recording, at the model's rate."""
+    starts_s = map(_clip_start_s, peaks)
+    spans_s = [(start_s, start_s + _CLIP_S + 2.0) for start_s in starts_s]
+    sounds, recorded_hz = excerpts(Path(peaks[0].file), spans_s, channel)
+    return [Resampler(recorded_hz, rate_hz).push(sound, last=True) for sound in sounds]
+
+
+def _label(peak: Peak, recorded: Start | None, model: ModelFile) -> Label:
     """Label a peak as the device labels its clips: a hard negative, unless it is real."""
-    recorded = start_of(Path(peak.file))
+    first_s = _clip_start_s(peak)
     at = None
     if recorded is not None:
         at = utc_text(recorded.utc + timedelta(seconds=peak.start_s))

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from rainwatchd.audio.channels import to_mono
+from rainwatchd.audio.excerpts import excerpts
 from rainwatchd.audio.resampling import Resampler
+from rainwatchd.audio.samples import Floats
 from rainwatchd.clips.png import spectrogram_png
 from rainwatchd.errors import AudioError
 from rainwatchd.hearing.log_mel import LogMel, MelSpec
@@ -141,8 +142,9 @@ def _figure(archive: Archive, record: Record, sound: Sound) -> str:
         f"{clock(sound.start_s)}, {sound.end_s - sound.start_s:.0f} s</small>"
     )
     try:
-        samples = _excerpt(record, sound)
-    except (AudioError, soundfile.SoundFileError, OSError) as error:
+        channel = archive.mark.channel
+        samples = _excerpt(record, sound, channel if isinstance(channel, int) else None)
+    except (AudioError, OSError) as error:
         return f"<figure>{said}<br><small>no sound: {escape(str(error))}</small></figure>"
     picture = _data("image/png", spectrogram_png(LogMel(_MEL).push(samples)))
     out = io.BytesIO()
@@ -156,19 +158,17 @@ def _figure(archive: Archive, record: Record, sound: Sound) -> str:
 _MEL = MelSpec(_CLIP_RATE_HZ, n_fft=1024, hop_length=256, n_mels=96, fmin_hz=40.0, fmax_hz=8000.0)
 
 
-def _excerpt(record: Record, sound: Sound) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _excerpt(record: Record, sound: Sound, channel: int | None) -> Floats:
     source = Source(record.path, record.size_bytes, "")
     if url(record.path) is None and not Path(record.path).exists():
         raise AudioError("the recording is not where it was")
+    start_s = max(0.0, sound.start_s - 1.0)
     with (
         tempfile.TemporaryDirectory() as scratch,
         at_hand(source, Path(scratch)) as path,
-        soundfile.SoundFile(path) as file,
     ):
-        rate_hz = file.samplerate
-        file.seek(min(file.frames, round(max(0.0, sound.start_s - 1.0) * rate_hz)))
-        block = file.read(round(_CLIP_S * rate_hz), "float32", always_2d=True)
-    samples = Resampler(rate_hz, _CLIP_RATE_HZ).push(to_mono(block, None), last=True)
+        (heard,), rate_hz = excerpts(path, [(start_s, start_s + _CLIP_S)], channel)
+    samples = Resampler(rate_hz, _CLIP_RATE_HZ).push(heard, last=True)
     if samples.size < _MEL.n_fft:
         raise AudioError("the recording is shorter than it was")
     # A distant saw is faint: all are heard equally loud.

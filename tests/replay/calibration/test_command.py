@@ -14,6 +14,7 @@ from rainwatchd.cli import main
 from rainwatchd.clips.labels import decode
 from rainwatchd.config.options import load
 from rainwatchd.replay import batch
+from tests.audio.files.lying import wav
 from tests.full_disk import full_disk
 from tests.sounds import scene
 from tests.tiny_model import SPEC, self_test, write_tiny_model
@@ -113,6 +114,24 @@ def test_what_is_real_leaves_the_ambience_and_stays_out(
     }
     assert verdicts.pop(f"{int(number[1]):03}") == "true"
     assert set(verdicts.values()) == {"false"}
+
+
+def test_clips_are_cut_and_timed_as_the_hearing_heard(
+    site: Path, model: Path, tmp_path: Path
+) -> None:
+    path = site / "SM4_20240513_060000.wav"
+    saw = scene(16000, (None, 60.0), ("chainsaw", 15.0), (None, 60.0))
+    # The wrong plug, and a header that tells of nothing.
+    soundfile.write(path, np.stack((saw, -saw), axis=1), 16000)
+    path.write_bytes(wav(path.read_bytes(), 44))
+    assert calibrate(site, model, "--utc-offset", "-04:00") == 0
+    (clip,) = (tmp_path / "out/peaks").glob("*_chainsaw_SM4_*.flac")
+    sound, _ = soundfile.read(clip)
+    assert sound.size == pytest.approx(12.0 * SPEC.sample_rate_hz, abs=2)
+    assert np.abs(sound[-2 * SPEC.sample_rate_hz :]).max() > 0.001
+    label = decode(clip.with_suffix(".json").read_bytes())
+    assert label.start is not None
+    assert label.start.startswith("2024-05-13T10:01:")
 
 
 def test_zeros_are_no_ambience(site: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import soundfile
 from rainwatchd.cli import main
 from rainwatchd.config.options import Config
 from rainwatchd.replay.archive.run import Shard, run_archive
+from tests.audio.files.lying import wav
 from tests.replay.archive.conftest import make_night
 from tests.sounds import scene
 
@@ -56,13 +57,15 @@ def heard(folder: Path, out: Path, model: Path, utc_offset: timedelta | None = N
 
 @pytest.fixture(scope="session")
 def archive(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive of four recordings, of which one ends in zeros, and an empty one."""
+    """An archive of four recordings, one ending in zeros, one with a lying header; an empty one."""
     folder = tmp_path_factory.mktemp("archive")
     make_night(folder / "night")
     (folder / "night" / "empty.wav").touch()
     unknown = folder / "night" / "b" / "unknown.wav"
     sound, rate_hz = soundfile.read(unknown)
     soundfile.write(unknown, np.concatenate((sound, np.zeros(2 * rate_hz))), rate_hz)
+    lying = folder / "night" / "a" / "ridge_20240512_200000.wav"
+    lying.write_bytes(wav(lying.read_bytes(), 44))
     return heard(folder / "night", folder / "out", tiny_model)
 
 

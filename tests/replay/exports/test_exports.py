@@ -31,7 +31,8 @@ def test_csv_has_every_detection_and_every_recording(archive: Path) -> None:
         f"{archive.parent}/night/empty.wav: the file is empty"
     ]
     assert [row["notes"] for row in files if row["notes"]] == [
-        "nothing but zeros from 10.000 s to 12.000 s; was the recorder muted, or without power?"
+        "its header tells of 0.001 s; all that the file holds was heard",
+        "nothing but zeros from 10.000 s to 12.000 s; was the recorder muted, or without power?",
     ]
 
 
@@ -119,6 +120,7 @@ def test_the_page_needs_nothing_but_itself(archive: Path, tmp_path: Path) -> Non
     assert text.count("<audio controls src='data:audio/ogg;base64,") == 4
     assert text.count("src='data:image/png;base64,") == 4
     assert text.count("<svg") == 2, "a picture a class"
+    assert "no sound:" not in text
     assert "empty.wav: the file is empty" in text
     assert "unknown.wav: nothing but zeros from 10.000 s" in text
     assert not re.search(r"(src|href)='(?!data:)", text)
