@@ -184,8 +184,7 @@ class Session:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            too_old = reason == "Unsupported protocol version"
-            self._ended = _WANTS_MQTT_5 if too_old else f"{reason}; {self._hint}"
+            self._ended = refused(reason, self._hint)
             return
         self.connected = True
         self.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
@@ -214,11 +213,19 @@ class Session:
             hint = taken if reason == "Session taken over" else ""
             self._ended = f"ended the session: {reason}{hint}"
         elif self._ended is None and not self.connected:
-            hint = "a client certificate (mqtt.tls_cert_file)" if self._options.tls else "mqtt.tls"
-            self._ended = (
-                f"hung up before it answered; if this lasts, it may want {hint}, or not know MQTT 5"
-            )
+            self._ended = hung_up(self._options)
         self.connected = False
+
+
+def refused(reason: ReasonCode, hint: str) -> str:
+    """Say why a broker refuses a connection; `hint` is what is mostly to blame."""
+    return _WANTS_MQTT_5 if reason == "Unsupported protocol version" else f"{reason}; {hint}"
+
+
+def hung_up(options: BrokerOptions) -> str:
+    """Say what it may be that a broker ends a connection before it has answered."""
+    hint = "a client certificate (mqtt.tls_cert_file)" if options.tls else "mqtt.tls"
+    return f"hung up before it answered; if this lasts, it may want {hint}, or not know MQTT 5"
 
 
 def sign_in(client: Client, options: BrokerOptions) -> Credentials:

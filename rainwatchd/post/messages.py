@@ -43,7 +43,8 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True, rename={"label": "cla
     seq: Count
     phase: Phase
     label: Label
-    start: Time
+    start: Time | None
+    """None of a replayed recording that doesn't tell its time."""
     end: Time | None
     duration_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
     score: Share

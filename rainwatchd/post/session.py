@@ -16,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from rainwatchd.alerts.mqtt import CONNECT_TIMEOUT_S, BrokerOptions, MqttError, explained
-from rainwatchd.alerts.session import exchange, sign_in
+from rainwatchd.alerts.session import exchange, hung_up, refused, sign_in
 from rainwatchd.errors import ConfigError
 
 SESSION_S = 60 * 24 * 3600
@@ -48,6 +48,7 @@ class PostSession:
         self._where = "broker {}:{}".format(*options.address)
         self._topic = topic
         self._session_s = session_s
+        self._answered = False
         self._ended: str | None = None
         self._deadline_s = 0.0
         self._messages: list[MQTTMessage] = []
@@ -126,8 +127,9 @@ class PostSession:
     def _on_connect(
         self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
+        self._answered = True
         if reason.is_failure:
-            self._ended = f"{reason}; check mqtt.user, its password and the broker's log"
+            self._ended = refused(reason, "check mqtt.user, its password and the broker's log")
             return
         # What this post itself says about an event need not come back to it.
         client.subscribe(self._topic, options=SubscribeOptions(qos=1, noLocal=True))
@@ -157,4 +159,6 @@ class PostSession:
             self._ended = f"ended the session: {reason}" + (
                 taken if reason == "Session taken over" else ""
             )
+        elif self._ended is None and not self._answered:
+            self._ended = hung_up(self._options)
         self.ready = False

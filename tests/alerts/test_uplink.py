@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
 import socket
@@ -17,12 +18,13 @@ from typing import Any
 
 import pytest
 
-from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.mqtt import MqttError, MqttOptions
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
 from rainwatchd.alerts.session import Session
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink
 from rainwatchd.errors import RainwatchError
+from rainwatchd.post.session import PostSession
 from tests.broker import PATIENCE_S, Broker, Subscriber, free_port, running, until
 from tests.detections import PHASES, event
 from tests.schemas import validator
@@ -673,6 +675,13 @@ def test_two_devices_with_one_name_on_a_real_broker(tmp_path: Path, broker: Brok
 def test_a_broker_that_is_too_old_for_mqtt_5(tmp_path: Path, answer: bytes) -> None:
     with stranger(answer) as port, device(tmp_path, port=port) as canopy:
         assert "password" not in canopy.await_trouble("MQTT 5 is needed")
+        post = PostSession(MqttOptions(port=port), "post", "rainwatch/+/#")
+        post.open()
+        wake = os.eventfd(0)
+        with pytest.raises(MqttError, match="MQTT 5 is needed"):
+            while True:
+                post.gather(wake, PATIENCE_S)
+        os.close(wake)
 
 
 @pytest.mark.parametrize(

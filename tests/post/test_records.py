@@ -161,6 +161,13 @@ def test_an_event_whose_clock_is_wrong_is_listed_by_its_arrival(
     assert records.one()["at"] == text(NOON_MS)
 
 
+def test_an_event_whose_time_nobody_knows_is_listed_by_its_arrival(records: Records) -> None:
+    """As of a replayed recording whose name tells no time."""
+    replayed = msgspec.structs.replace(detection(1), start=None, end=None, clock_synced=False)
+    records.hear(replayed)
+    assert (records.one()["at"], records.one()["start"]) == (text(NOON_MS), "-")
+
+
 def test_a_page_is_followed_by_the_next_without_gap_or_repetition(records: Records) -> None:
     # Some begin at the same moment.
     records.hear(*(detection(number) for number in range(25)))

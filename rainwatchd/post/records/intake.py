@@ -22,6 +22,9 @@ from rainwatchd.post.records.verdicts import Verdicts
 AHEAD_MS = 60_000
 """How far a device's clock may run before the post's until it isn't believed."""
 
+NO_TIME = "-"
+"""In the place of a start that nobody knows."""
+
 _LATER_FIELDS = (
     "seq", "phase", "end", "duration_s", "score", "peak_score", "level_dbfs", "lat", "lon", "model",
     "clock_synced", "end_reason",
@@ -110,9 +113,10 @@ class Intake:
 
     def _new_event(self, db: sqlite3.Connection, said: Detection) -> None:
         device, now_ms = self._registry.device(db, said.device_id), self._registry.now_ms()
-        start_ms = milliseconds(said.start)
-        believed = said.clock_synced and start_ms <= now_ms + AHEAD_MS
-        at_ms = start_ms if believed else now_ms
+        at_ms = now_ms
+        if said.start is not None and said.clock_synced:
+            start_ms = milliseconds(said.start)
+            at_ms = start_ms if start_ms <= now_ms + AHEAD_MS else now_ms
         verdict = db.execute(
             "SELECT id, verdict FROM verdicts WHERE event_id = ? AND device_id = ?"
             " ORDER BY at_ms DESC, id DESC LIMIT 1",
@@ -129,7 +133,7 @@ class Intake:
             "at_ms": at_ms,
             "received_ms": now_ms,
             "first_seq": said.seq,
-            "start": said.start,
+            "start": said.start or NO_TIME,
             "historical": said.historical,
             "clip": clip is not None,
             "verdict": verdict["verdict"] if verdict else "none",
@@ -181,6 +185,6 @@ class Intake:
     def _when(self, said: Detection) -> int:
         """When the device spoke: what waited at the broker for a week is no sign of life now."""
         now_ms = self._registry.now_ms()
-        if not said.clock_synced:
+        if said.start is None or not said.clock_synced:
             return now_ms
         return min(now_ms, milliseconds(said.start) + round(said.duration_s * 1000))
