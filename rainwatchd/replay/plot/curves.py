@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ class Curves:
         self._rules = rules
         self._indices = [spec.labels.index(label) for label in rules]
         self._averages: list[Average] = []
+        self._end = 0
         self._times_s: list[float] = []
         self._scores: list[list[float]] = [[] for _ in rules]
         self._smoothed: list[list[tuple[float, float]]] = [[] for _ in rules]
@@ -35,6 +37,9 @@ class Curves:
     def push(self, window: Window, step_s: float) -> list[tuple[float, float]]:
         """Take a window; return time and smoothed score of each class."""
         rules = self._rules.values()
+        if self._times_s and window.start > self._end:
+            self._break()
+        self._end = window.end
         if not self._averages:
             self._averages = [average(rule, self._rate_hz, step_s) for rule in rules]
         middle_s = (window.start + window.end) / 2 / self._rate_hz
@@ -49,6 +54,13 @@ class Curves:
                 self._scores[curve].append(score)
                 self._smoothed[curve].append(smoothed[curve])
         return smoothed
+
+    def _break(self) -> None:
+        """Leave a gap blank."""
+        self._times_s.append(math.nan)
+        for scores, smoothed in zip(self._scores, self._smoothed, strict=True):
+            scores.append(math.nan)
+            smoothed.append((math.nan, math.nan))
 
     def draw(self, axes: Axes, colours: Mapping[str, str]) -> None:
         """Draw all curves and their thresholds."""
