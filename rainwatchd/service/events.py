@@ -53,10 +53,7 @@ def run(options: argparse.Namespace) -> int:
 def table(heard: Iterable[Heard], clips: Path) -> Iterator[str]:
     """Write the events a line each, under a header if there are any; clips lie in `clips`."""
     unsure = False
-    try:
-        present = {path.name for path in clips.iterdir()}
-    except OSError:
-        present = None
+    present = _names(clips)
     for number, event in enumerate(heard):
         if not number:
             yield HEADER
@@ -65,6 +62,13 @@ def table(heard: Iterable[Heard], clips: Path) -> Iterator[str]:
         yield _line(event) + (" (gone)" if gone and not event.lasts else "")
     if unsure:
         yield "?: the clock wasn't known to be right then"
+
+
+def _names(folder: Path) -> set[str] | None:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError:
+        return None
 
 
 def _line(event: Heard) -> str:
