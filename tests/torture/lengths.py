@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.audio.files.lying import LIARS, encoded, without_xing
+from tests.audio.files.lying import LIARS, encoded, with_vbri, without_xing
 from tests.tiny_model import write_tiny_model
 from tests.torture.recordings import ODDITIES
 
@@ -24,12 +24,13 @@ LYING_FILES = 12
 PATIENCE_S = 120.0
 
 _SOUND_S = 6.0
-_RATE_HZ = 44100
+_RATE_HZ = 48000
 _SPARE_S = 0.2
 """An encoder's delay, and what an MP3 loses at a seam."""
 
 _COMPRESSED = {
     "vorbis": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
 
@@ -98,5 +99,8 @@ def _lie(name: str, honest: bytes, rng: random.Random) -> tuple[bytes, str, floa
         content = honest[:at] + struct.pack(">I", round(frames * factor)) + honest[at + 4 :]
         if factor == 0.0:
             told, content = "no count of frames", without_xing(honest)
+        elif rng.random() < 0.5:
+            size = round(len(honest) * rng.choice((0.0, 0.5, 1.0, 2.0)))
+            told, content = f"VBRI, {told}", with_vbri(honest, round(frames * factor), size)
     parts = rng.choice((1, 1, 2, 3))
     return content + honest * (parts - 1), f"{told}, {parts} parts", parts * _SOUND_S, whole
