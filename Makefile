@@ -94,7 +94,7 @@ model: $(VENV)/test.stamp
 	$(call INSTALL,final,rainwatch)
 	$(EVALUATE) rainwatchd/models/rainwatch-open.onnx --folds $(OPEN_FOLDS) --name "rainwatchd, open" \
 		--beside training/baselines/results.json
-	$(EVALUATE) rainwatchd/models/rainwatch.onnx --folds $(FOLDS) --twins \
+	$(EVALUATE) rainwatchd/models/rainwatch.onnx --folds $(FOLDS) --twins --against $(OPEN_FOLDS) \
 		--beside rainwatchd/models/rainwatch-open.rows.json training/baselines/results.json
 	$(BIN)/python -m training halve build/final/model-fp32.onnx tests/models/rainwatch-float.onnx
 	$(BIN)/python -m training anchor rainwatchd/models/rainwatch.onnx --examples build/examples
