@@ -11,7 +11,8 @@ changes no meaning. A class goes through these stages:
 
 A gap in the audio shorter than ``release_s`` leaves an event open; a longer one ends it with the
 reason ``gap``. A gap's length counts from the last window before it, so that a microphone which
-fails again before it has filled a window does not keep an event open for ever.
+fails again before it has filled a window does not keep an event open for ever. After a gap longer
+than ``span_s`` the smoothing begins anew: nothing is averaged over what nobody heard.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from rainwatchd.decision.events import EndReason, Event, Phase
@@ -130,8 +132,10 @@ class _Track:
         self._label = label
         self._index = index
         self._rule = rule
-        self._smooth = average(rule, rate_hz, step_s)
-        self._half_span = round(rule.span_s * rate_hz / 2)
+        self._new_average = partial(average, rule, rate_hz, step_s)
+        self._smooth = self._new_average()
+        self._span = rule.span_s * rate_hz
+        self._half_span = round(self._span / 2)
         self._step = round(step_s * rate_hz)
         self._within = (steps_in(rule.within_s, step_s) - 0.5) * step_s * rate_hz
         self._enough = least_windows(rule, step_s)
@@ -152,6 +156,8 @@ class _Track:
         return self._follow(self._open, window, score, heard)
 
     def gap(self, heard_to: int, end: int) -> Event | None:
+        if end - heard_to > self._span:
+            self._smooth = self._new_average()
         if end - heard_to < self._release:
             return None
         return self.close(heard_to, end, "gap")

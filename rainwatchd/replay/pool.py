@@ -1,15 +1,18 @@
 """Worker processes with a pipe each: what a task gives arrives as it comes, a death costs a try.
 
 One pipe a worker, and no lock that workers share: whoever kills one, at whatever moment, stops
-no other. The pipe is also how workers end: once the parent is gone, however it went, the next
-word of a worker, or its wait for a task, fails.
+no other. Once the parent is gone, however it went, Linux kills its workers; elsewhere the next word
+of a worker, or its wait for a task, fails.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,7 +30,10 @@ TRIES = 3
 """A task whose process dies so many times is given up."""
 
 _TELL_S = 0.2
-"""How often a worker says how far it is; also how long it may live without its parent."""
+"""How often a worker says how far it is."""
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that a process gets when the thread that started it ends."""
 
 _PATIENCE_S = 0.5
 """For a process to be gone after it was killed."""
@@ -94,7 +100,8 @@ class _Worker(Generic[T]):
 class Pool(Generic[T, R]):
     """Does tasks in up to `jobs` processes. Tasks and results are pickled, and `work` by name.
 
-    Used as a context; at its end, however it comes, no process is left.
+    Used as a context; at its end, however it comes, no process is left. The thread that uses it
+    must live as long: with it end the workers.
     """
 
     def __init__(self, work: Work[T, R], jobs: int) -> None:
@@ -161,9 +168,13 @@ class Pool(Generic[T, R]):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             ours, theirs = spawn.Pipe()
-            process = spawn.Process(target=_serve, args=(self._work, theirs), daemon=True)
+            process = spawn.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
             process.start()
             theirs.close()
+            # Not an argument: a worker is to end with its parent before it imports all that
+            # the work takes.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                ours.send(self._work)
         except OSError as error:
             raise RainwatchError(
                 f"no more worker processes can be started: {error.strerror}; "
@@ -221,14 +232,24 @@ def _cause(exitcode: int | None) -> str:
     return f"exit status {exitcode}"
 
 
-def _serve(work: Work[T, R], pipe: Connection) -> None:
-    """Be a worker, until the parent is gone."""
+def _serve(pipe: Connection, parent: int) -> None:
+    """Be a worker of the process `parent`, until that is gone."""
+    _end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        work = pipe.recv()
         pipe.send(_READY)
         while True:
             _Voice(pipe).do(work, pipe.recv())
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process once its parent is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before that
+        os._exit(1)
 
 
 class _Voice:

@@ -238,6 +238,26 @@ def test_scores_from_before_a_long_gap_do_not_count_after_it() -> None:
     assert events == []
 
 
+@pytest.mark.parametrize(("gap_s", "loudest"), [(1.0, 0.816), (10.5, 0.5)])
+def test_only_what_is_close_is_averaged_across_a_gap(gap_s: float, loudest: float) -> None:
+    rule = DecisionRule(
+        smoothing="ema", span_s=10.0, on_threshold=0.4, off_threshold=0.3, min_positive_s=1.0
+    )
+    decision = Decision(LABELS, {"chainsaw": rule}, RATE_HZ, 1.0)
+    before = windows([0.0] * 30 + [0.95] * 40)
+    for window in before:
+        decision.push(window)
+    end = before[-1].end
+    gap_end = end + round(gap_s * RATE_HZ)
+    decision.finish("stopped")
+    decision.gap(end, gap_end)
+    after = windows([0.5] * 30, from_s=gap_end / RATE_HZ)
+    onset = next(event for window in after for event in decision.push(window))
+
+    assert onset.phase == "onset"
+    assert onset.peak_score == pytest.approx(loudest, abs=0.02)
+
+
 score_spans = st.lists(
     st.tuples(st.sampled_from([0.05, 0.3, 0.5, 0.7, 0.95]), st.integers(1, 12)),
     min_size=1,

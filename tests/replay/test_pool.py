@@ -141,6 +141,33 @@ def test_workers_end_with_their_parent(name: str) -> None:
     process.stdout.close()
 
 
+def test_workers_end_with_their_parent_while_they_import(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time; print('importing', flush=True); time.sleep(99)")
+    program = (
+        "import sys, types\n"
+        "from rainwatchd.replay.pool import Pool\n"
+        "slow = sys.modules['slow'] = types.ModuleType('slow')\n"
+        "exec('def work(task, tell): yield task', vars(slow))\n"
+        f"sys.path.append({str(tmp_path)!r})\n"
+        "with Pool(slow.work, 1) as pool:\n"
+        "    pool.start(1)\n"
+        "    print(pool._workers[0].process.pid, flush=True)\n"
+        "    pool.wait()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline().strip() for _ in range(2)]
+    worker = psutil.Process(int(lines[0]))
+    assert lines[1] == "importing"
+    process.kill()
+    process.wait(60)
+    _, alive = psutil.wait_procs([worker], 60)
+    assert not alive
+    process.stdout.close()
+
+
 def endless(task: int, tell: Tell) -> Iterator[int]:
     """Hear for ever."""
     while True:
