@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rainwatchd.audio.files.granules import corrected
 from rainwatchd.audio.files.part import Part, read_at
 
 _BLOCK_BYTES = 1 << 20
@@ -23,7 +24,18 @@ def ogg_part(descriptor: int, at: int, size: int) -> Part | None:
     """Return the stream that begins at `at`, if that is Ogg."""
     if read_at(descriptor, at, 5) != b"OggS\0":
         return None
-    return Part(at, size, chained=_chained, odd=_unended(descriptor, at, size))
+    odd = _unended(descriptor, at, size)
+    if (correction := corrected(descriptor, at, size)) is None:
+        return Part(at, size, chained=_chained, odd=odd)
+    return Part(
+        at,
+        size,
+        instead=(correction.at, correction.page),
+        promised=correction.promised,
+        counted=False,
+        chained=_chained,
+        odd=odd,
+    )
 
 
 def _unended(descriptor: int, at: int, size: int) -> str | None:

@@ -39,10 +39,13 @@ class Part:
     """What is odd about it."""
     unreadable: int = 0
     """Bytes of sound that libsndfile cannot be brought to read."""
+    instead: tuple[int, bytes] | None = None
+    """Bytes that are read instead of the file's, and where in the file they stand."""
 
     def whole(self, size: int) -> bool:
         """Whether this is a file of `size` bytes as it is."""
-        return self.start == 0 and self.stop == size and not self.header
+        changed = self.header or self.instead
+        return self.start == 0 and self.stop == size and not changed
 
 
 class PartFile(io.RawIOBase):
@@ -84,10 +87,19 @@ class PartFile(io.RawIOBase):
             more = os.preadv(self._descriptor, [view[count:stop]], at)
             if not more:
                 break
+            if self._part.instead is not None:
+                _put(*self._part.instead, view[count : count + more], at)
             count += more
             at += more
         self._position += count
         return count
+
+
+def _put(place: int, content: bytes, view: memoryview, at: int) -> None:
+    """Put what of `content` belongs there into the bytes that were read from `at`."""
+    first, last = max(place, at), min(place + len(content), at + len(view))
+    if first < last:
+        view[first - at : last - at] = content[first - place : last - place]
 
 
 def read_at(descriptor: int, at: int, size: int) -> bytes:

@@ -97,6 +97,9 @@ def svx_part(descriptor: int, at: int, size: int) -> Part | None:
         return None
     for chunk in walk(descriptor, at + 12, size, _SVX):
         if chunk.name == b"BODY":
+            end = chunk.body + chunk.size + chunk.size % 2
+            if svx_part(descriptor, end, size) is not None:
+                return Part(at, end, following=end)
             return _to_the_end(at, size, chunk.body, chunk.size)
     return Part(at, size)
 

@@ -75,6 +75,18 @@ def flac(content: bytes, claimed: int) -> bytes:
     return content[:18] + head.to_bytes(8, "big") + content[26:]
 
 
+def ogg(content: bytes, claimed_granule: int) -> bytes:
+    """Change the position of sound that an Ogg's last page tells."""
+    at = content.rindex(b"OggS")
+    page = content[at : at + 6] + struct.pack("<q", claimed_granule) + content[at + 14 :]
+    crc = 0
+    for byte in page[:22] + bytes(4) + page[26:]:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = crc << 1 & 0xFFFFFFFF ^ (0x04C11DB7 if crc >> 31 else 0)
+    return content[:at] + page[:22] + struct.pack("<I", crc) + page[26:]
+
+
 def voc(content: bytes, claimed: int) -> bytes:
     """Change the length in a VOC's block of sound of 16 bits."""
     return content[:27] + struct.pack("<I", claimed + 12)[:3] + content[30:]

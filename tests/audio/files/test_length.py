@@ -22,6 +22,7 @@ from tests.audio.files.lying import (
     RATE_HZ,
     aiff,
     encoded,
+    ogg,
     sound,
     wav,
     with_vbri,
@@ -194,6 +195,44 @@ def test_an_ogg_without_its_last_page_is_told(tmp_path: Path, subtype: str) -> N
         found = heard(tmp_path, content)
         assert "the mark of its end is missing" in found.warnings[0]
         assert found.samples.size > SOUND.size // 3
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("length_s", [1.5, 12.0])
+def test_an_ogg_whose_last_page_tells_too_little_is_heard_to_its_end(
+    tmp_path: Path, subtype: str, length_s: float
+) -> None:
+    first = encoded(sound(3.0, seed=4), "OGG", subtype)
+    honest = encoded(SOUND[: round(length_s * RATE_HZ)], "OGG", subtype)
+    (granule,) = struct.unpack_from("<q", honest, honest.rindex(b"OggS") + 6)
+    assert ogg(honest, granule) == honest
+    whole = heard(tmp_path, honest)
+    for told in (-1, 0, 1, granule // 2, round(granule * (0.9 if length_s > 2.0 else 0.8))):
+        lying = ogg(honest, told)
+        found = heard(tmp_path, lying)
+        assert found.failure is None
+        # What the encoder filled its last packet with is heard as well.
+        assert 0 <= found.samples.size - whole.samples.size < 0.15 * RATE_HZ
+        np.testing.assert_array_equal(found.samples[: whole.samples.size], whole.samples)
+        assert ["its header tells of" in line for line in found.warnings] == [True] * (told > 0)
+        joined = heard(tmp_path, lying + first)
+        assert joined.failure is None
+        assert joined.samples.size == found.samples.size + 3 * RATE_HZ
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_whose_last_page_tells_too_much_is_cut_short(tmp_path: Path, subtype: str) -> None:
+    honest = encoded(SOUND, "OGG", subtype)
+    (granule,) = struct.unpack_from("<q", honest, honest.rindex(b"OggS") + 6)
+    found = heard(tmp_path, ogg(honest, 2 * granule))
+    assert found.samples.size == pytest.approx(SOUND.size, abs=0.1 * RATE_HZ)
+    assert "cut short: 12.0" in (found.failure or "")
+
+
+def test_two_amiga_files_joined_are_both_heard(tmp_path: Path) -> None:
+    honest = encoded(SOUND, "SVX", "PCM_16")
+    found = heard(tmp_path, honest + honest)
+    assert (found.samples.size, found.failure, found.warnings) == (2 * SOUND.size, None, [])
 
 
 @pytest.mark.parametrize("container", ["WAV", "W64", "RF64"])
