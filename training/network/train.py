@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,7 @@ def _train_all(
 
     calibration, _ = some_windows(remix, _CALIBRATION_EXAMPLES, settings.seed)
     prepare_fine_tuning(network, settings.first_trained_block, calibration)
-    batches = _Batches(remix, settings)
+    batches = _batches(remix, settings)
     steps = len(batches) * settings.epochs
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=settings.learning_rate, warmup_steps=max(1, steps // 20)
@@ -215,8 +215,7 @@ def _train_all(
         metrics=["accuracy"],
     )
     network.fit(
-        batches.dataset(),
-        shuffle=False,
+        batches,
         epochs=settings.epochs,
         validation_data=validation,
         validation_batch_size=64,
@@ -229,42 +228,28 @@ def _train_all(
     )
 
 
-class _Batches:
-    """Drawn by epoch and seed alone, so that a resumed run sees what it would have."""
+def _batches(remix: Remix, settings: TrainingSettings) -> Any:
+    import keras
 
-    def __init__(self, remix: Remix, settings: TrainingSettings) -> None:
-        self._remix = remix
-        self._settings = settings
-        self.begin(0)
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        """Drawn by epoch and seed alone, so that a resumed run sees what it would have."""
 
-    def begin(self, epoch: int, logs: object = None) -> None:
-        self._rng = np.random.default_rng([self._settings.seed, epoch])
-        self._order = self._rng.permutation(len(self._remix))
+        def __init__(self) -> None:
+            super().__init__()
+            self.begin(0)
 
-    def __len__(self) -> int:
-        return len(self._remix) // self._settings.batch_size
+        def begin(self, epoch: int, logs: object = None) -> None:
+            self._rng = np.random.default_rng([settings.seed, epoch])
+            self._order = self._rng.permutation(len(remix))
 
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        size = self._settings.batch_size
-        for first in range(0, len(self) * size, size):
-            yield self._remix.batch(self._order[first : first + size], self._rng)
+        def __len__(self) -> int:
+            return len(remix) // settings.batch_size
 
-    def dataset(self) -> Any:
-        """Return the batches as TensorFlow's own data set.
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            chosen = self._order[index * settings.batch_size :][: settings.batch_size]
+            return remix.batch(chosen, self._rng)
 
-        Keras would make one that TensorFlow tunes while it runs; each pass then waits for up to
-        40 s until the thread that tunes notices its end.
-        """
-        import tensorflow as tf
-
-        kinds = tuple(
-            tf.TensorSpec((None, *part.shape[1:]), tf.float32) for part in next(iter(self))
-        )
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        batches = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=kinds)
-        whole = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
-        return whole.prefetch(2).with_options(options)
+    return Batches()
 
 
 def draw_curves(table: Path, picture: Path) -> None:
