@@ -51,8 +51,8 @@ def first_paint_ms(page: Page, url: str) -> float:
     """Time to the first contentful paint on a slow processor."""
     session = page.context.new_cdp_session(page)
     session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
-    page.goto(url)
-    page.wait_for_selector("#rows li")
+    page.goto(url, timeout=PATIENCE_MS)
+    page.wait_for_selector("#rows li", timeout=PATIENCE_MS)
     painted = page.evaluate(
         "() => performance.getEntriesByName('first-contentful-paint')[0].startTime"
     )

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 import soxr
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import expect
 
 from rainwatchd.alerts.topics import Topics
@@ -244,6 +245,98 @@ def test_the_map_shows_who_hangs_where_and_what_was_heard(
         expect(page.locator("#title")).to_contain_text("Chainsaw")
         page.locator("#detail").get_by_role("link", name="Map", exact=True).click()
         expect(page.locator("#map .audible.wanted")).to_have_count(1)
+
+
+def test_a_picture_lies_under_the_map(
+    tmp_path: Path, broker: Broker, device: Device, visit: Visit
+) -> None:
+    Image.new("RGB", (40, 20), (20, 120, 40)).save(tmp_path / "forest.png")
+    picture = {
+        "picture_file": str(tmp_path / "forest.png"),
+        "picture_bounds": {"north": -3.0, "south": -3.2, "west": -60.2, "east": -59.8},
+    }
+    with running(tmp_path, broker.port, map=picture) as post:
+        device.publish(status("canopy-7"), alert(1, lat=-3.1, lon=-60.0))
+        page = visit(url(post) + "#/map")
+        ground = page.locator("#map image")
+        expect(ground).to_have_attribute("href", "map/picture")
+        said = page.request.get(url(post) + "map/picture")
+        assert said.headers["content-type"] == "image/png"
+        assert Image.open(io.BytesIO(said.body())).size == (40, 20)
+        # The device hangs in the middle of it.
+        x, y, width, height = (
+            float(ground.get_attribute(name) or "") for name in ("x", "y", "width", "height")
+        )
+        place = page.locator("#map svg a").get_attribute("transform") or ""
+        at = [float(one) for one in re.findall(r"-?[\d.]+", place)]
+        assert at == pytest.approx([x + width / 2, y + height / 2], abs=1)
+
+
+NOTIFICATIONS = """
+window.shown = [];
+class Told {
+  static permission = "default";
+  static async requestPermission() { return (Told.permission = "granted"); }
+  constructor(title, { body }) { window.shown.push(`${title}: ${body}`); }
+}
+window.Notification = Told;
+window.AudioContext = class extends AudioContext {
+  createOscillator() {
+    window.tones = (window.tones ?? 0) + 1;
+    return super.createOscillator();
+  }
+};
+Object.defineProperty(document, "hidden", { get: () => true });
+"""
+
+PLAIN = 'Object.defineProperty(window, "isSecureContext", { get: () => false });'
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_an_alert_sounds_and_over_tls_is_notified(
+    secure: bool, tmp_path: Path, broker: Broker, device: Device, visit: Visit, certificates: Path
+) -> None:
+    # A browser takes loopback for secure: without TLS it is told that it isn't.
+    files = {
+        "tls_cert_file": str(certificates / "server.crt"),
+        "tls_key_file": str(certificates / "server.key"),
+    }
+    post = RunningPost(tmp_path, broker.port, listen=files if secure else {})
+    post.start()
+    try:
+        until(lambda: "connected to the broker" in post.log, "the post to subscribe")
+        page = visit("about:blank", ignore_https_errors=True)
+        page.add_init_script(NOTIFICATIONS + ("" if secure else PLAIN))
+        page.goto(f"http{'s' if secure else ''}://127.0.0.1:{post.port}/")
+        page.locator("#sound").click()
+        expect(page.locator("#sound")).to_have_attribute("aria-pressed", "true")
+        tones = page.evaluate("window.tones")
+        device.publish(alert(1), alert(2, historical=True))
+        expect(page.locator("#rows li")).to_have_count(2)
+        assert page.evaluate("window.tones") == 2 * tones
+        shown = page.evaluate("window.shown")
+        assert len(shown) == (1 if secure else 0)
+        assert all(re.match("Chainsaw: .*canopy-7", one) for one in shown)
+    finally:
+        post.close()
+
+
+def test_the_list_is_of_one_device_where_its_name_is_given(
+    post: RunningPost, device: Device, visit: Visit
+) -> None:
+    device.publish(*(alert(number, device_id=f"canopy-{number}") for number in (1, 2, 3)))
+    page = visit(url(post))
+    expect(page.locator("#rows li")).to_have_count(3)
+    page.get_by_text("Filter").click()
+    name = page.get_by_label("Device", exact=True)
+    name.fill("y-2")
+    offered = page.locator("#device-names option")
+    expect(offered).to_have_count(1)
+    expect(offered).to_have_attribute("value", "canopy-2")
+    name.fill("canopy-2")
+    name.press("Enter")
+    expect(page.locator("#rows li")).to_have_count(1)
+    expect(page.locator("#rows")).to_contain_text("canopy-2")
 
 
 def test_devices_that_hang_close_to_each_other_are_one_mark_that_a_touch_takes_apart(

@@ -332,6 +332,16 @@ def test_silent_devices_come_first(records: Records) -> None:
     assert order == ["d", "e", "c", "b"]
 
 
+def test_devices_are_read_in_pages(records: Records) -> None:
+    records.hear(*(status(device_id=name) for name in "ecadb"))
+    pages: list[str] = []
+    further: str | None = ""
+    while further is not None:
+        page, further = records.queries.devices_from(further, 2)
+        pages.append("".join(one["device_id"] for one in page))
+    assert pages == ["ab", "cd", "e"]
+
+
 def test_a_device_hangs_where_it_says_or_where_the_configuration_says(records: Records) -> None:
     records.hear(detection(1), status(device_id="canopy-9"), status(device_id="canopy-8"))
     places = {one["device_id"]: (one["lat"], one["lon"]) for one in records.queries.devices()}

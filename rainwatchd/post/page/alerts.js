@@ -1,10 +1,11 @@
 // The list of alerts: newest first, live, paged, filtered.
 
-import { byId, coalesced, el, say } from "./dom.js";
+import { byId, coalesced, el, fill, say } from "./dom.js";
 import { ask, newerFirst, query } from "./post.js";
 import { ago, className, figure, lasting, now, t, when } from "./words.js";
 
 const PAGE = 50;
+const OFFERED = 50; // Names that are offered for what has been typed of one.
 const MOST_ROWS = 300; // What stays in the page; older ones are read again when they are wanted.
 const SHAPES = { chainsaw: "▲", engine: "■", storm: "●" };
 
@@ -43,7 +44,6 @@ export class Alerts {
     this.#open = open;
     post.on("events", (events) => this.#take(events));
     post.on("reset", () => this.read());
-    post.on("devices", () => this.#offerDevices());
     post.on("about", () => this.#offerClasses());
     setInterval(() => this.#age(), 1000);
   }
@@ -66,7 +66,12 @@ export class Alerts {
     byId("alerts").replaceChildren(
       el("details", { class: "filters" },
         el("summary", {}, t("filter")),
-        label("device", el("select", { id: "filter-device", onchange: change("device") })),
+        label("device", el("input", {
+          id: "filter-device", type: "search", list: "device-names", autocomplete: "off",
+          value: this.filter.device, onchange: change("device"),
+          onfocus: () => this.#offerDevices(), oninput: () => this.#offerDevices(),
+        })),
+        el("datalist", { id: "device-names" }),
         label("class", el("select", { id: "filter-class", onchange: change("class") })),
         label("verdict", el("select", { onchange: change("verdict") },
           ...verdicts.map((value) => el("option", { value }, t(`filter.${value || "all"}`))))),
@@ -79,7 +84,6 @@ export class Alerts {
       el("p", { id: "nothing", class: "quiet", hidden: true }, t("no_alerts")),
       el("button", { id: "older", type: "button", hidden: true, onclick: () => this.#older() },
         t("older")));
-    this.#offerDevices();
     this.#offerClasses();
     this.#draw();
   }
@@ -194,8 +198,10 @@ export class Alerts {
   }
 
   #offerDevices() {
-    if (byId("filter-device")?.options.length === this.#post.devices.size + 1) return;
-    offer("filter-device", [...this.#post.devices.keys()].sort(), this.filter.device);
+    const part = byId("filter-device").value.toLowerCase();
+    const found = [...this.#post.devices.keys()].filter((id) => id.toLowerCase().includes(part));
+    fill(byId("device-names"),
+      ...found.sort().slice(0, OFFERED).map((value) => el("option", { value })));
   }
 
   #offerClasses() {

@@ -3,6 +3,8 @@
 import { now, setClock } from "./words.js";
 
 const NOTICE_MS = 10_000;
+const RETRY_MS = 3000;
+const DEVICES = 500; // At a time, so that a large fleet doesn't stop the page.
 
 /** An answer that is no success; `status` is HTTP's, the message is the server's one line. */
 export class Refusal extends Error {
@@ -59,6 +61,7 @@ export class Post extends Signals {
   connected = false;
   #stream = null;
   #retry = null;
+  #told = new Set(); // Devices that the stream told of while they were read.
 
   constructor() {
     super();
@@ -88,10 +91,28 @@ export class Post extends Signals {
     this.use(await ask("logout", {}));
   }
 
+  /** Read all devices; what hinders it is hoped to have passed a little later. */
   async readDevices() {
-    const { devices } = await ask("devices");
-    this.devices = new Map(devices.map((device) => [device.device_id, device]));
-    this.tell("devices", devices);
+    try {
+      await this.#readAll();
+    } catch {
+      setTimeout(() => this.#stream && this.readDevices(), RETRY_MS);
+    }
+  }
+
+  async #readAll() {
+    this.#told.clear();
+    let [after, begun] = ["", false];
+    const read = [];
+    do {
+      const { devices, next } = await ask(`devices?${query({ after, limit: DEVICES })}`);
+      const older = devices.filter((device) => !this.#told.has(device.device_id));
+      for (const device of older) this.devices.set(device.device_id, device);
+      read.push(...older);
+      // What is there first is shown; then all, since each showing sorts and places them all.
+      if (!begun || next === null) this.tell("devices", read);
+      [after, begun] = [next, true];
+    } while (after !== null);
   }
 
   /** Silence sends no message: look who hasn't been heard for too long. */
@@ -128,12 +149,13 @@ export class Post extends Signals {
       this.#connection(true);
       this.tell("about");
       // What devices said while the stream was cut off is not told again; events are.
-      if (met) this.readDevices().catch(() => this.#again());
+      if (met) this.readDevices();
       else this.tell("reset");
       met = true;
     });
     on("events", (events) => this.tell("events", events));
     on("devices", (devices) => {
+      for (const device of devices) this.#told.add(device.device_id);
       for (const device of devices) this.devices.set(device.device_id, device);
       this.tell("devices", devices);
     });
@@ -147,12 +169,12 @@ export class Post extends Signals {
       if (stream.readyState !== EventSource.CLOSED) return;
       // The browser gives up on an answer that is no stream, as of a server that is starting.
       this.#stream = null;
-      this.#retry = setTimeout(() => this.start().catch(() => this.#again()), 3000);
+      this.#retry = setTimeout(() => this.start().catch(() => this.#again()), RETRY_MS);
     };
   }
 
   #again() {
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.start().catch(() => this.#again()), 3000);
+    this.#retry = setTimeout(() => this.start().catch(() => this.#again()), RETRY_MS);
   }
 }

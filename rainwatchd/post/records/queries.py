@@ -17,6 +17,7 @@ from rainwatchd.post.records.store import Row, Store
 
 PAGE = 50
 MAX_PAGE = 200
+MAX_DEVICES_PAGE = 500
 
 Json = dict[str, Any]
 
@@ -73,6 +74,14 @@ class Filter:
             until_ms=_time(words, "until"),
             incident=words.get("incident"),
         )
+
+
+def page_size(words: Mapping[str, str], most: int = MAX_PAGE) -> int:
+    """Read how many a page shall have; raise `QueryError` where that is no number or too many."""
+    limit = words.get("limit", str(PAGE))
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= most:
+        raise QueryError(f"limit: allowed are 1 to {most}")
+    return int(limit)
 
 
 class Queries:
@@ -139,6 +148,15 @@ class Queries:
             devices,
             key=lambda one: (not one["silent"], rank[one["state"]], one["device_id"]),
         )
+
+    def devices_from(self, after: str, limit: int) -> tuple[list[Json], str | None]:
+        """Return one page in the order of names, and the cursor of the next, None at the end."""
+        rows = self._store.rows(
+            "SELECT * FROM devices WHERE device_id > ? ORDER BY device_id LIMIT ?",
+            (after, limit + 1),
+        )
+        page = [self._device(row) for row in rows[:limit]]
+        return page, page[-1]["device_id"] if len(rows) > limit else None
 
     def devices_after(self, rev: int, limit: int) -> tuple[list[Json], int]:
         """Return up to `limit` devices that changed after `rev`, and the last one's revision."""

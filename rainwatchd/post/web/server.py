@@ -23,7 +23,14 @@ from rainwatchd.post.messages import Label, Verdict, text
 from rainwatchd.post.options import PostConfig
 from rainwatchd.post.records import exports
 from rainwatchd.post.records.clips import ClipFolder
-from rainwatchd.post.records.queries import MAX_PAGE, PAGE, Filter, Json, Queries, QueryError
+from rainwatchd.post.records.queries import (
+    MAX_DEVICES_PAGE,
+    Filter,
+    Json,
+    Queries,
+    QueryError,
+    page_size,
+)
 from rainwatchd.post.records.registry import Registry
 from rainwatchd.post.records.store import Store
 from rainwatchd.post.records.verdicts import Verdicts
@@ -190,10 +197,9 @@ class Server:
     def _events(self, request: Request) -> Response:
         self._access.need(request, "viewer")
         words = request.query_params
-        limit = words.get("limit", str(PAGE))
-        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= MAX_PAGE:
-            raise QueryError(f"limit: allowed are 1 to {MAX_PAGE}")
-        events, further = self._queries.events(Filter.read(words), words.get("before"), int(limit))
+        events, further = self._queries.events(
+            Filter.read(words), words.get("before"), page_size(words)
+        )
         return json_answer({"events": events, "next": further})
 
     def _event(self, request: Request) -> Response:
@@ -234,7 +240,12 @@ class Server:
 
     def _devices(self, request: Request) -> Response:
         self._access.need(request, "viewer")
-        return json_answer({"devices": self._queries.devices()})
+        words = request.query_params
+        if "limit" not in words:
+            return json_answer({"devices": self._queries.devices()})
+        size = page_size(words, MAX_DEVICES_PAGE)
+        devices, further = self._queries.devices_from(words.get("after", ""), size)
+        return json_answer({"devices": devices, "next": further})
 
     def _device(self, request: Request) -> Response:
         self._access.need(request, "viewer")
