@@ -29,7 +29,7 @@ ODDITIES = (
 )
 """Told of a recording that was heard."""
 
-_LIBRARY_CHATTER = ("[src/libmpg123", "Note: ", "Warning: ", "warning: ")
+LIBRARY_CHATTER = ("[src/libmpg123", "Note: ", "Warning: ", "warning: ")
 """libmpg123 writes to stderr by itself, and libsndfile has no switch for it."""
 
 _KINDS = (
@@ -96,7 +96,7 @@ def torment(folder: Path) -> Iterator[Callable[[random.Random], None]]:
         done = replay([good, *paths, last])
         assert done.returncode in {0, 1}, f"exit {done.returncode}: {done.stderr[-3000:]}"
         complaints = [
-            line for line in done.stderr.splitlines() if not line.startswith(_LIBRARY_CHATTER)
+            line for line in done.stderr.splitlines() if not line.startswith(LIBRARY_CHATTER)
         ]
         for line in complaints:
             assert line.startswith("rainwatchd: "), done.stderr[-3000:]

@@ -30,6 +30,7 @@ _OPUS_RATE_HZ = 48_000
 """Opus counts at this rate, whatever the sound's is (RFC 7845, 4)."""
 
 _LAST_PAGE = 4
+"""The flag of a stream's last page."""
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -43,16 +44,25 @@ class Correction(NamedTuple):
     """The length that was told over the one that is told now; 1 where none was told."""
 
 
-class _Page(NamedTuple):
+class Page(NamedTuple):
+    """A page and where it stands."""
+
     at: int
     content: bytes
 
     @property
+    def last(self) -> bool:
+        """Whether its stream ends with it."""
+        return bool(self.content[5] & _LAST_PAGE)
+
+    @property
     def granule(self) -> int:
+        """How many samples the stream has at the page's end; -1 where no packet ends in it."""
         return int.from_bytes(self.content[6:14], "little", signed=True)
 
     @property
     def serial(self) -> bytes:
+        """Which stream it is of."""
         return self.content[14:18]
 
     def telling(self, granule: int, number: int | None = None) -> bytes:
@@ -71,11 +81,11 @@ def corrected(descriptor: int, at: int, size: int) -> Correction | None:
     head = _head(descriptor, at, size)
     if not head or len({page.serial for page in head}) != 1:
         return None
-    last = _last_before(descriptor, at, size, head[0].serial)
+    last = page_before(descriptor, at, size, head[0].serial)
     if last is None:
         return None
     head = [page for page in head if page.at < last.at]
-    before = _last_before(descriptor, at, last.at, head[0].serial) if head else None
+    before = page_before(descriptor, at, last.at, head[0].serial) if head else None
     if before is None:
         return None
     opus = head[0].content.find(b"OpusHead")
@@ -96,7 +106,7 @@ def corrected(descriptor: int, at: int, size: int) -> Correction | None:
     return Correction(last.at, last.telling(told), promised)
 
 
-def _held(head: list[_Page], last: _Page) -> tuple[int, int]:
+def _held(head: list[Page], last: Page) -> tuple[int, int]:
     """Return how many samples the last page gives by itself, and their rate."""
     # No page can hold more than that many.
     page = last.telling(1 << 30, number=len(head))
@@ -108,9 +118,9 @@ def _held(head: list[_Page], last: _Page) -> tuple[int, int]:
         return held, int(file.samplerate)
 
 
-def _head(descriptor: int, at: int, size: int) -> list[_Page]:
+def _head(descriptor: int, at: int, size: int) -> list[Page]:
     """Return the pages before the first of sound, and a last page of no count; none if too many."""
-    pages: list[_Page] = []
+    pages: list[Page] = []
     end = min(size, at + _MOST_HEAD_BYTES)
     while at < end:
         page = _page(at, read_at(descriptor, at, min(_BLOCK_BYTES // 2, size - at)))
@@ -123,8 +133,8 @@ def _head(descriptor: int, at: int, size: int) -> list[_Page]:
     return pages if at >= size else []
 
 
-def _last_before(descriptor: int, start: int, stop: int, serial: bytes) -> _Page | None:
-    """Return a stream's last whole page that ends at or before `stop`."""
+def page_before(descriptor: int, start: int, stop: int, serial: bytes | None = None) -> Page | None:
+    """Return the last whole page, of one stream or of any, that ends at or before `stop`."""
     block_stop = stop
     while block_stop > start:
         block_at = max(start, block_stop - _BLOCK_BYTES)
@@ -132,20 +142,20 @@ def _last_before(descriptor: int, start: int, stop: int, serial: bytes) -> _Page
         mark = block.rfind(_MARK)
         while mark >= 0:
             page = _page(block_at + mark, block[mark:])
-            if page is not None and page.serial == serial:
+            if page is not None and serial in {None, page.serial}:
                 return page
             mark = block.rfind(_MARK, 0, mark)
         block_stop = block_at
     return None
 
 
-def _page(at: int, content: bytes) -> _Page | None:
+def _page(at: int, content: bytes) -> Page | None:
     """Return the page that `content` begins with, if it is whole and its checksum right."""
     if not content.startswith(_MARK) or len(content) < 27:
         return None
     body = 27 + content[26]
     length = body + sum(content[27:body])
-    page = _Page(at, content[:length])
+    page = Page(at, content[:length])
     if len(page.content) < length or page.telling(page.granule) != page.content:
         return None
     return page

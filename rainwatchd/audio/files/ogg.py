@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from rainwatchd.audio.files.granules import corrected
+from rainwatchd.audio.files.granules import corrected, page_before
 from rainwatchd.audio.files.part import Part, read_at
 
 _BLOCK_BYTES = 1 << 20
 _PAGE_BYTES = 65307
 """The longest page."""
 
-_TAIL_BYTES = 2 * _PAGE_BYTES
-"""Searched for the last page; tags may stand behind it."""
-
 _READ_AHEAD_BYTES = 4 * _PAGE_BYTES
 """How much libsndfile may have read of what comes behind the stream it decodes."""
 
 _FIRST_PAGE = 2
-_LAST_PAGE = 4
-"""The flags of a stream's first and last page (RFC 3533)."""
+"""The flag of a stream's first page (RFC 3533)."""
 
 
 def ogg_part(descriptor: int, at: int, size: int) -> Part | None:
@@ -39,11 +35,9 @@ def ogg_part(descriptor: int, at: int, size: int) -> Part | None:
 
 
 def _unended(descriptor: int, at: int, size: int) -> str | None:
-    """Say so if no stream's last page is at the end of the file."""
-    tail_at = max(at, size - _TAIL_BYTES)
-    tail = read_at(descriptor, tail_at, size - tail_at)
-    page = tail.rfind(b"OggS\0")
-    if 0 <= page <= len(tail) - 6 and tail[page + 5] & _LAST_PAGE:
+    """Say so if the last page that is whole ends no stream."""
+    page = page_before(descriptor, at, size)
+    if page is not None and page.last:
         return None
     return "the mark of its end is missing: it was cut short there, or never closed"
 

@@ -191,7 +191,8 @@ def test_an_alac_is_heard_as_far_as_its_packets_go(tmp_path: Path) -> None:
 def test_an_ogg_without_its_last_page_is_told(tmp_path: Path, subtype: str) -> None:
     honest = encoded(SOUND, "OGG", subtype)
     assert heard(tmp_path, honest).warnings == []
-    for content in (honest[: honest.rindex(b"OggS")], honest[: len(honest) // 2]):
+    last = honest.rindex(b"OggS")
+    for content in (honest[:last], honest[:-1], honest[: last + 30], honest[: len(honest) // 2]):
         found = heard(tmp_path, content)
         assert "the mark of its end is missing" in found.warnings[0]
         assert found.samples.size > SOUND.size // 3
