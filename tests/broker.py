@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 PATIENCE_S = 30.0
 """How long anything may take before a test gives up; nothing waits as long when all is well."""
+
+
+def stop_loop(client: Client) -> None:
+    """Wait for the thread of a client that has disconnected."""
+    # It may take itself away between paho's look at it and paho's join.
+    with suppress(AttributeError):
+        client.loop_stop()
 
 
 def until(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
@@ -129,7 +136,7 @@ class Subscriber:
 
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        stop_loop(self._client)
 
     def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
         self._client.publish(topic, payload, qos)

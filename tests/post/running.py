@@ -20,7 +20,7 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from rainwatchd.decision.events import Detection
-from tests.broker import PATIENCE_S, free_port, until
+from tests.broker import PATIENCE_S, free_port, stop_loop, until
 
 PROGRAM = "import sys; from rainwatchd.post.main import main; sys.exit(main())"
 
@@ -232,7 +232,7 @@ class Publisher:
 
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        stop_loop(self._client)
 
     def say(self, topic: str, payload: bytes | str, *, qos: int = 1, retain: bool = False) -> None:
         self._said.append(self._client.publish(topic, payload, qos=qos, retain=retain).mid)
