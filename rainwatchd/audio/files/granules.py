@@ -26,6 +26,9 @@ _MOST_HEAD_BYTES = 1 << 22
 _SPARE_S = 0.25
 """Twice the longest packet of either codec: what an encoder may have filled up at the end."""
 
+_MOST_GRANULES = 2**60
+"""More is no count."""
+
 _OPUS_RATE_HZ = 48_000
 """Opus counts at this rate, whatever the sound's is (RFC 7845, 4)."""
 
@@ -98,7 +101,7 @@ def corrected(descriptor: int, at: int, size: int) -> Correction | None:
     if opus >= 0:
         # Decoded by itself, the last page loses what is skipped at the start.
         end += int.from_bytes(head[0].content[opus + 10 : opus + 12], "little")
-    if last.granule >= end - round(_SPARE_S * counted_hz):
+    if last.granule >= end - round(_SPARE_S * counted_hz) or end > _MOST_GRANULES:
         return None
     # Vorbis gives no sound of the first packet: further than it goes, it ends where the pages do.
     told = end + counted_hz if opus < 0 else end

@@ -19,6 +19,8 @@ _VOC_TAGS = {0: (1, 8), 4: (1, 16), 6: (6, 8), 7: (7, 8)}
 
 _VOC_BLOCKS = range(1, 10)
 
+_MOST_BYTE_RATE = 0xFFFFFFFF
+
 _SVX = Layout(4, 4, "big", 2)
 
 
@@ -30,9 +32,9 @@ def voc_part(descriptor: int, at: int, size: int) -> Part | None:
     block = _voc_block(descriptor, at + int.from_bytes(head[20:22], "little"))
     if block is None or block.name not in (b"\1", b"\t"):
         return None
-    told = read_at(descriptor, block.body, 12)
+    told = read_at(descriptor, block.body, 12).ljust(12, b"\0")
     if block.name == b"\t":
-        rate_hz, _, channels, code = struct.unpack("<IBBH", told[:8].ljust(8, b"\0"))
+        rate_hz, _, channels, code = struct.unpack("<IBBH", told[:8])
         start = block.body + 12
     else:
         rate_hz, channels, code = 1_000_000 // (256 - told[0]), 1, told[1]
@@ -43,7 +45,9 @@ def voc_part(descriptor: int, at: int, size: int) -> Part | None:
         return Part(at, size)
     tag, bits = _VOC_TAGS[code]
     frame_bytes = channels * bits // 8
-    form = struct.pack("<HHIIHH", tag, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, bits)
+    # A rate that is no rate is refused once it is read.
+    byte_rate = min(rate_hz * frame_bytes, _MOST_BYTE_RATE)
+    form = struct.pack("<HHIIHH", tag, channels, rate_hz, byte_rate, frame_bytes, bits)
     promised = claimed / held if claimed > 0 else 1.0
     return Part(start, start + held, wave_header(form, held), promised)
 

@@ -130,6 +130,14 @@ def test_a_voc_of_eight_bits_lies_both_ways(tmp_path: Path, subtype: str) -> Non
         assert ("cut short" in (found.failure or "")) == (factor > 1)
 
 
+def test_a_voc_that_is_nonsense_has_one_line(tmp_path: Path) -> None:
+    for subtype in ("PCM_U8", "PCM_16"):
+        honest = encoded(SOUND, "VOC", subtype)
+        for size in range(20, 45):
+            assert heard(tmp_path, honest[:size]).failure is not None
+    assert heard(tmp_path, honest[:30] + b"\xff" * 4 + honest[34:]).failure is not None
+
+
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_wve_lies_both_ways(tmp_path: Path, factor: float) -> None:
     honest = encoded(SOUND, "WVE", "ALAW", rate_hz=8000)
