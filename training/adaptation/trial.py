@@ -23,7 +23,7 @@ LEAST = 5
 """Recordings that must raise no alert: fewer say nothing of what was held out."""
 
 _MAY_FALL = 0.01
-"""Recall on the anchor falls by less than this, or by one window where there are few."""
+"""Recall on the anchor falls by less than this, or by a single window."""
 
 _MAY_MISS = 0.1
 """Of the real sounds over held-out clips at most this share more is missed, or one."""
@@ -95,6 +95,11 @@ class Trial:
     recall_after: Mapping[str, tuple[int, int]]
 
     @property
+    def pointless(self) -> bool:
+        """Whether the old heads were silent on all that must raise no alert."""
+        return self.before.windows == 0
+
+    @property
     def objections(self) -> list[str]:
         """Why these heads must not serve; empty if they may."""
         said = []
@@ -108,7 +113,11 @@ class Trial:
         for label, (found, count) in self.recall_before.items():
             lost = found - self.recall_after[label][0]
             if lost > 1 and lost >= _MAY_FALL * count:
-                said.append(f"recall of {label} on the anchor falls by {lost / count:.3f}")
+                said.append(
+                    f"recall of {label} on the anchor falls by {100 * lost / count:.1f} points "
+                    f"({lost} of {count} windows; a single one may be lost, or less than "
+                    f"{100 * _MAY_FALL:.0f} point)"
+                )
         return said
 
 

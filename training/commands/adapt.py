@@ -83,6 +83,11 @@ def command(options: argparse.Namespace) -> None:
         print(f"fitting, labels weigh {strength:g}", file=sys.stderr)
         trial = attempt(heads, spec, anchor, examples, strength)
         _print_trial(trial)
+        if trial.pointless:
+            raise RainwatchError(
+                "not written: this model scores none of these recordings over a threshold, so "
+                "there is nothing to learn; give clips that it raised an alert on"
+            )
         if not trial.objections:
             break
     if trial is None or trial.objections:

@@ -141,7 +141,7 @@ def test_a_nuisance_is_learned_and_nothing_forgotten(
     again = tmp_path / "again.onnx"
     (tmp_path / "real").symlink_to(model.parent / "real")
     status = adapt(out, tmp_path / "card", again)
-    assert status == 0 or "do not fall" in capsys.readouterr().err
+    assert status == 0 or "there is nothing to learn" in capsys.readouterr().err
 
 
 def test_a_site_model_is_evaluated_like_any_other(
@@ -159,7 +159,8 @@ def test_a_site_model_is_evaluated_like_any_other(
     assert main(["evaluate", str(out), *words]) == 0, capsys.readouterr()
     assert "tiny+site" in out.with_suffix(".md").read_text()
     spec = read_model(out).spec
-    assert spec.metrics["recall_engine_+10db"] == 1.0
+    assert spec.metrics["recall_engine_+10db"] > 0.5
+    assert "engine" in spec.recall_by_threshold
     assert spec.training_data["site_recordings"] == 6
     Classifier(out)
 
@@ -197,7 +198,9 @@ def test_what_does_not_help_is_not_written(
         folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / f"{number}.wav", scene(RATE_HZ, (None, 6.0)), RATE_HZ)
     assert adapt(model, tmp_path / "labels", tmp_path / "site.onnx") == 1
-    assert "not written: false alarms on held-out recordings do not fall" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "not written: this model scores none of these recordings over a threshold" in error
+    assert error.count("fitting") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["labels"]
 
 
