@@ -14,6 +14,7 @@ import yaml
 
 from rainwatchd.alerts.mqtt import FILES, MqttOptions, unusable
 from rainwatchd.alerts.outbox import OutboxOptions
+from rainwatchd.audio.formats import printable
 from rainwatchd.audio.options import AudioOptions
 from rainwatchd.clips.options import ClipOptions
 from rainwatchd.config.inspection import Inspection, Mistake, fits, is_section, nearest
@@ -180,7 +181,7 @@ def _missing(document: Document, inspection: Inspection) -> Iterator[str]:
         name = mqtt.get(key) if isinstance(mqtt, dict) else None
         path = ("mqtt", key)
         if isinstance(name, str) and (problem := unusable(name, holds)):
-            yield from inspection.placed([(path, f"mqtt.{key} {shortened(name)}: {problem}")])
+            yield from inspection.placed([(path, f"mqtt.{key} {printable(Path(name))}: {problem}")])
 
 
 def _spec(model: object) -> ModelSpec | None:
