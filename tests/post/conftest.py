@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 USERS = ("canopy-7", "canopy-8", "post-north", "viewer")
 
 # A busy machine takes its time.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
     def open_page(url: str, size: dict[str, int] = DESK, **options: Any) -> Page:
         context = browser.new_context(viewport=size, locale="en-GB", **options)  # type: ignore[arg-type]
+        context.set_default_timeout(120_000)
         contexts.append(context)
         page = context.new_page()
         page.on("request", watched)
