@@ -46,6 +46,20 @@ def test_scores_come_in_the_order_of_the_labels(tiny_model: Path) -> None:
     assert classifier.scores(loud) != scores
 
 
+def test_scores_are_the_same_wherever_a_window_lies_in_memory(tiny_model: Path) -> None:
+    classifier = Classifier(tiny_model)
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        levels = rng.normal(-60.0, 10.0, QUIET.size).astype(np.float32)
+        room = np.empty(levels.size + 16, np.float32)
+        told = set()
+        for offset in range(16):
+            window = room[offset : offset + levels.size]
+            window[:] = levels
+            told.add(classifier.scores(window.reshape(QUIET.shape)))
+        assert len(told) == 1
+
+
 def test_a_fixed_batch_of_one_is_honoured(tmp_path: Path) -> None:
     model = tiny_graph()
     for node in (*model.graph.input, *model.graph.output):
