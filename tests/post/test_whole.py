@@ -41,7 +41,7 @@ from rainwatchd.service import spectrum
 spectrum.LOOK_S = {LOOK_S}
 sys.exit(main())
 """
-ASKING_POST = f"import rainwatchd.post.web.server as server; server.LOOK_S = {LOOK_S / 2}; {POST}"
+ASKING_POST = f"import rainwatchd.post.web.live as live; live.LOOK_S = {LOOK_S / 2}; {POST}"
 
 
 @pytest.fixture

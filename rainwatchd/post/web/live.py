@@ -24,6 +24,9 @@ DEVICES_PAUSE_S = 1.0
 """Devices change each minute, ten thousand of them all the time."""
 
 KEEPALIVE_S = 15.0
+LOOK_S = 30.0
+"""Between two requests for a spectrum; a device answers each for a minute."""
+
 MAX_PAGES = 100
 """Open connections of all kinds here."""
 
@@ -99,15 +102,17 @@ class Hub:
             async for chunk in page.chunks():
                 yield chunk
 
-    async def spectrum(self, device_id: str) -> AsyncIterator[bytes]:
-        """Yield the device's spectrum as server-sent events."""
+    async def spectrum(self, device_id: str, ask: Callable[[], None]) -> AsyncIterator[bytes]:
+        """Yield the device's spectrum as server-sent events, and `ask` for it all the while."""
         with self._page(_SPECTRUM_QUEUE) as page:
             lookers = self._lookers.setdefault(device_id, set())
             lookers.add(page)
+            asking = asyncio.create_task(_keep_asking(ask))
             try:
                 async for chunk in page.chunks():
                     yield chunk
             finally:
+                asking.cancel()
                 lookers.discard(page)
                 if not lookers:
                     self._lookers.pop(device_id, None)
@@ -202,3 +207,9 @@ def sse(event: str, data: object, rev: int | None = None) -> bytes:
     """Write one server-sent event; JSON never holds a line break."""
     number = b"" if rev is None else b"id: %d\n" % rev
     return b"event: %s\n%sdata: %s\n\n" % (event.encode(), number, msgspec.json.encode(data))
+
+
+async def _keep_asking(ask: Callable[[], None]) -> None:
+    while True:
+        ask()
+        await asyncio.sleep(LOOK_S)

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -52,9 +53,6 @@ from rainwatchd.post.web.answers import (
 from rainwatchd.post.web.live import Hub
 
 PAGE_FOLDER = Path(__file__).parents[1] / "page"
-
-LOOK_S = 30.0
-"""Between two requests for a spectrum; a device answers each for a minute."""
 
 
 class _Judgement(
@@ -268,20 +266,8 @@ class Server:
         device_id = request.path_params["device_id"]
         if await run_in_threadpool(self._queries.device, device_id) is None:
             raise Refused(404, "no such device")
-        return event_stream(self._looking(device_id))
-
-    async def _looking(self, device_id: str) -> AsyncIterator[bytes]:
-        async def ask() -> None:
-            while True:
-                self._subscriber.look(device_id)
-                await asyncio.sleep(LOOK_S)
-
-        asking = asyncio.create_task(ask())
-        try:
-            async for chunk in self._hub.spectrum(device_id):
-                yield chunk
-        finally:
-            asking.cancel()
+        ask = partial(self._subscriber.look, device_id)
+        return event_stream(self._hub.spectrum(device_id, ask))
 
     def _export(self, request: Request) -> Response:
         self._access.need(request, "viewer")
