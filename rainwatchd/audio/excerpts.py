@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from rainwatchd.audio.recording import Recording
-from rainwatchd.audio.ring import Gap, RingBuffer
+from rainwatchd.audio.ring import Gap
 from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError
-
-_RING_SAMPLES = 1 << 16
-"""Room for two of a recording's blocks."""
 
 
 def excerpts(
@@ -32,15 +30,10 @@ def excerpts(
         spans = [(round(start * rate_hz), round(stop * rate_hz)) for start, stop in spans_s]
         pieces: list[list[Floats]] = [[] for _ in spans]
         last = max((stop for _, stop in spans), default=0)
-        ring = RingBuffer(_RING_SAMPLES)
-        more, reached = True, 0
-        while more and reached < last:
-            try:
-                more = source.fill(ring, timeout_s=1.0)
-            except AudioError:
-                more = False
-            for item in ring:
-                reached = item.end
+        with suppress(AudioError):
+            for item in source.items():
+                if item.start >= last:
+                    break
                 for (start, stop), piece in zip(spans, pieces, strict=True):
                     first, behind = max(start, item.start), min(stop, item.end)
                     if first >= behind:

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections import deque
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from rainwatchd.audio.files.times import Start, recorded_at
 from rainwatchd.audio.files.triggered import Expander, is_triggered
 from rainwatchd.audio.files.wave import notes
 from rainwatchd.audio.formats import UNREADABLE, how_to_convert, printable
-from rainwatchd.audio.ring import RingBuffer
+from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
 from rainwatchd.audio.samples import Floats
 from rainwatchd.audio.zeros import Zeros
 from rainwatchd.errors import AudioError
@@ -31,6 +32,8 @@ _STDIN = 0
 
 _BLOCK_SAMPLES = 32768
 """Read at once, over all channels. A damaged block is lost whole, so it is kept short."""
+
+_RING_SAMPLES = 2 * _BLOCK_SAMPLES
 
 _REALTIME_BLOCK_S = 0.1
 _PIPE_BLOCK_S = 0.25
@@ -120,6 +123,18 @@ class Recording:
         if (shortfall := reader.shortfall()) is not None:
             raise AudioError(f"{self._name}: {shortfall}")
         return False
+
+    def items(self) -> Iterator[Chunk | Gap]:
+        """Yield all that can be heard; only then raise what is wrong with the rest."""
+        ring, more, wrong = RingBuffer(_RING_SAMPLES), True, None
+        while more:
+            try:
+                more = self.fill(ring, timeout_s=1.0)
+            except AudioError as error:
+                more, wrong = False, error
+            yield from ring
+        if wrong is not None:
+            raise wrong
 
     def close(self) -> None:
         """Close the file."""

@@ -15,15 +15,12 @@ from pathlib import Path
 
 from rainwatchd.audio.files.times import Start
 from rainwatchd.audio.recording import Recording
-from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
+from rainwatchd.audio.ring import Chunk, Gap
 from rainwatchd.config.options import Config
 from rainwatchd.errors import AudioError
 from rainwatchd.hearing.analysis import Analysis, Scorer
 from rainwatchd.hearing.window import Window
 from rainwatchd.replay.pool import Tell
-
-_RING_SAMPLES = 1 << 16
-"""Room for two of a recording's blocks."""
 
 _NEVER = 1 << 62
 """Beyond any sample's index."""
@@ -88,15 +85,11 @@ class Listening:
 
     def __iter__(self) -> Iterator[Window | Gap]:
         """Yield all that can be heard; only then say in `ending` what is wrong with the rest."""
-        ring = RingBuffer(_RING_SAMPLES)
-        more = True
-        while more:
-            try:
-                more = self._source.fill(ring, timeout_s=1.0)
-            except AudioError as error:
-                self._failure, more = str(error), False
-            for item in ring:
+        try:
+            for item in self._source.items():
                 yield from self._heard(item)
+        except AudioError as error:
+            self._failure = str(error)
         yield from self.analysis.finish()
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from rainwatchd.audio.recording import Recording
-from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
+from rainwatchd.audio.ring import Chunk, Gap
 from rainwatchd.audio.samples import Floats
 from rainwatchd.hearing.analysis import Analysis
 from rainwatchd.hearing.classifier import INPUT, OUTPUT
 from rainwatchd.hearing.model_spec import ModelSpec
 from training.adaptation.heads import Heads, Values
-
-_RING_SAMPLES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class FeatureReader:
         source = Recording(path)
         source.open()
         try:
-            return self._hear(_items(source), source.rate_hz)
+            return self._hear(source.items(), source.rate_hz)
         finally:
             source.close()
 
@@ -98,13 +96,6 @@ class FeatureReader:
             _stacked(self._rows),
             first,
         )
-
-
-def _items(source: Recording) -> Iterator[Chunk | Gap]:
-    ring, more = RingBuffer(_RING_SAMPLES), True
-    while more:
-        more = source.fill(ring, 1.0)
-        yield from ring
 
 
 def _stacked(rows: Sequence[Floats]) -> Values:
