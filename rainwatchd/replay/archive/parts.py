@@ -6,7 +6,6 @@ say what is done; one rename puts it there.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -106,8 +105,6 @@ def commit(path: Path, content: bytes | pa.Buffer) -> None:
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise RainwatchError(f"--out {path.parents[2]}: {error.strerror or error}") from error
 
 
