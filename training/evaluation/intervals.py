@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 _RESAMPLES = 2000
 _SEED = 7
@@ -51,12 +53,8 @@ def share(trials: Iterable[tuple[str, bool]]) -> Share:
     if value in (0.0, 1.0):
         low, high = (spare, 1.0) if value else (0.0, 1.0 - spare)
     else:
-        drawn = np.random.default_rng(_SEED).integers(0, len(hits), (_RESAMPLES, len(hits)))
-        values = found[drawn].sum(axis=1) / tried[drawn].sum(axis=1)
-        low, high = np.quantile(values, (_TAIL, 1.0 - _TAIL))
-    return Share(
-        round(value, 4), round(float(low), 4), round(float(high), 4), int(tried.sum()), len(hits)
-    )
+        low, high = _resampled(found, tried)
+    return Share(round(value, 4), round(low, 4), round(high, 4), int(tried.sum()), len(hits))
 
 
 def difference(trials: Iterable[tuple[str, bool, bool]]) -> tuple[float, float, float]:
@@ -72,10 +70,15 @@ def difference(trials: Iterable[tuple[str, bool, bool]]) -> tuple[float, float, 
         return float("nan"), float("nan"), float("nan")
     more = np.array([sum(own) for own in groups.values()])
     tried = np.array([len(own) for own in groups.values()])
-    drawn = np.random.default_rng(_SEED).integers(0, len(groups), (_RESAMPLES, len(groups)))
-    values = more[drawn].sum(axis=1) / tried[drawn].sum(axis=1)
+    return float(more.sum() / tried.sum()), *_resampled(more, tried)
+
+
+def _resampled(counted: NDArray[Any], tried: NDArray[Any]) -> tuple[float, float]:
+    """Return the interval of what was counted over what was tried, both by recording."""
+    drawn = np.random.default_rng(_SEED).integers(0, tried.size, (_RESAMPLES, tried.size))
+    values = counted[drawn].sum(axis=1) / tried[drawn].sum(axis=1)
     low, high = np.quantile(values, (_TAIL, 1.0 - _TAIL))
-    return float(more.sum() / tried.sum()), float(low), float(high)
+    return float(low), float(high)
 
 
 def median(values: Iterable[tuple[str, float]]) -> tuple[float, float, float]:
