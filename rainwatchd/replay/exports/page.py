@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from html import escape
@@ -75,8 +75,9 @@ def _page(archive: Archive) -> Iterator[str]:
     yield from _counts(archive)
     yield f"<h2>The strongest {min(STRONGEST, len(sounds))}</h2><div class='grid'>"
     strongest = sorted(sounds, key=lambda pair: (-pair[1].peak_score, pair[0].path))[:STRONGEST]
-    for record, sound in strongest:
-        yield _figure(archive, record, sound)
+    samples = _samples(archive, strongest)
+    for (record, sound), heard in zip(strongest, samples, strict=True):
+        yield _figure(archive, record, sound, heard)
     yield "</div><h2>Not heard to their end</h2>"
     yield from _lines([record.failure or "" for record in failed])
     yield "<h2>Heard, but odd</h2>"
@@ -131,7 +132,8 @@ def _counts(archive: Archive) -> Iterator[str]:
     yield "</table>"
 
 
-def _figure(archive: Archive, record: Record, sound: Sound) -> str:
+def _figure(archive: Archive, record: Record, sound: Sound, samples: Floats | str) -> str:
+    """Show a sound by its samples, or say why there are none."""
     offset, name = _clock_of(archive)
     when = "time not known"
     if sound.start is not None:
@@ -141,11 +143,8 @@ def _figure(archive: Archive, record: Record, sound: Sound) -> str:
         f"{sound.peak_score:.2f} &middot; {when}<br><small>{escape(record.path)} at "
         f"{clock(sound.start_s)}, {sound.end_s - sound.start_s:.0f} s</small>"
     )
-    try:
-        channel = archive.mark.channel
-        samples = _excerpt(record, sound, channel if isinstance(channel, int) else None)
-    except (AudioError, OSError) as error:
-        return f"<figure>{said}<br><small>no sound: {escape(str(error))}</small></figure>"
+    if isinstance(samples, str):
+        return f"<figure>{said}<br><small>no sound: {escape(samples)}</small></figure>"
     picture = _data("image/png", spectrogram_png(LogMel(_MEL).push(samples)))
     out = io.BytesIO()
     soundfile.write(out, samples, _CLIP_RATE_HZ, format="OGG", subtype="OPUS")
@@ -158,20 +157,41 @@ def _figure(archive: Archive, record: Record, sound: Sound) -> str:
 _MEL = MelSpec(_CLIP_RATE_HZ, n_fft=1024, hop_length=256, n_mels=96, fmin_hz=40.0, fmax_hz=8000.0)
 
 
-def _excerpt(record: Record, sound: Sound, channel: int | None) -> Floats:
+def _samples(archive: Archive, sounds: Sequence[tuple[Record, Sound]]) -> list[Floats | str]:
+    """Return the samples of each sound, or why there are none; each recording is read once."""
+    told = archive.mark.channel
+    channel = told if isinstance(told, int) else None
+    within: dict[Record, list[int]] = defaultdict(list)
+    for number, (record, _) in enumerate(sounds):
+        within[record].append(number)
+    found: dict[int, Floats | str] = {}
+    for record, numbers in within.items():
+        try:
+            heard = _excerpts(record, [sounds[number][1] for number in numbers], channel)
+            found.update(zip(numbers, map(_audible, heard), strict=True))
+        except (AudioError, OSError) as error:
+            found.update(dict.fromkeys(numbers, str(error)))
+    return [found[number] for number in range(len(sounds))]
+
+
+def _excerpts(record: Record, sounds: Sequence[Sound], channel: int | None) -> list[Floats]:
     source = Source(record.path, record.size_bytes, "")
     if url(record.path) is None and not Path(record.path).exists():
         raise AudioError("the recording is not where it was")
-    start_s = max(0.0, sound.start_s - 1.0)
+    starts_s = [max(0.0, sound.start_s - 1.0) for sound in sounds]
+    spans_s = [(start_s, start_s + _CLIP_S) for start_s in starts_s]
     with (
         tempfile.TemporaryDirectory() as scratch,
         at_hand(source, Path(scratch)) as path,
     ):
-        (heard,), rate_hz = excerpts(path, [(start_s, start_s + _CLIP_S)], channel)
-    samples = Resampler(rate_hz, _CLIP_RATE_HZ).push(heard, last=True)
+        heard, rate_hz = excerpts(path, spans_s, channel)
+    return [Resampler(rate_hz, _CLIP_RATE_HZ).push(sound, last=True) for sound in heard]
+
+
+def _audible(samples: Floats) -> Floats | str:
+    """Make all equally loud: a distant saw is faint."""
     if samples.size < _MEL.n_fft:
-        raise AudioError("the recording is shorter than it was")
-    # A distant saw is faint: all are heard equally loud.
+        return "the recording is shorter than it was"
     return samples * np.float32(0.5 / max(1e-6, float(np.abs(samples).max())))
 
 
