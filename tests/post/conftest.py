@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.broker import Broker
 from tests.post.browser import DESK, Visit, chromium
-from tests.post.running import RunningPost
+from tests.post.running import RunningPost, running
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 USERS = ("canopy-7", "canopy-8", "post-north", "viewer")
@@ -95,10 +95,5 @@ def north(tmp_path: Path, fleet_broker: Broker) -> Iterator[RunningPost]:
     folder = tmp_path / "post"
     folder.mkdir()
     login = {"user": "post-north", "password_file": password_file(folder, "post-north")}
-    post = RunningPost(folder, fleet_broker.port, name="north", mqtt=login)
-    post.start()
-    try:
-        post.until_ready()
+    with running(folder, fleet_broker.port, name="north", mqtt=login) as post:
         yield post
-    finally:
-        post.close()

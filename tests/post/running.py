@@ -185,6 +185,16 @@ class RunningPost:
                 return found
             further = f"&before={page['next']}"
 
+    @contextmanager
+    def up(self, **how: Any) -> Iterator[RunningPost]:
+        """Start it as `start` does and wait until it has its broker; in the end it is gone."""
+        self.start(**how)
+        try:
+            self.until_ready()
+            yield self
+        finally:
+            self.close()
+
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
@@ -202,13 +212,8 @@ class RunningPost:
 
 @contextmanager
 def running(folder: Path, broker_port: int, **settings: Any) -> Iterator[RunningPost]:
-    post = RunningPost(folder, broker_port, **settings)
-    post.start()
-    try:
-        post.until_ready()
+    with RunningPost(folder, broker_port, **settings).up() as post:
         yield post
-    finally:
-        post.close()
 
 
 class Publisher:

@@ -62,12 +62,8 @@ def shut(broker: Broker, folder: Path) -> Iterator[RunningPost]:
     for name, role in (("ana", "ranger"), ("vic", "viewer")):
         done = post.run("--add-user", name, "--role", role, stdin="correct horse\n")
         assert done.stdout == f"{name} may log in as {role}\n", done.stderr
-    post.start()
-    try:
-        post.until_ready()
+    with post.up():
         yield post
-    finally:
-        post.close()
 
 
 def hear(post: RunningPost, devices: Publisher, cookie: str = "") -> None:

@@ -74,12 +74,8 @@ def hut(tmp_path: Path, fleet_broker: Broker) -> Iterator[RunningPost]:
     folder.mkdir()
     login = {"user": "post-north", "password_file": password_file(folder, "post-north")}
     post = RunningPost(folder, fleet_broker.port, mqtt=login)
-    post.start(program=(sys.executable, "-c", ASKING_POST))
-    try:
-        post.until_ready()
+    with post.up(program=(sys.executable, "-c", ASKING_POST)):
         yield post
-    finally:
-        post.close()
 
 
 def sound(path: Path, duration_s: float) -> np.ndarray:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -118,6 +119,15 @@ def test_workers_killed_at_random_moments_cost_no_result() -> None:
     assert len(ends) == len(tasks)
 
 
+def started(program: str) -> tuple[subprocess.Popen[str], IO[str]]:
+    """Start Python with a program; return it and what it says."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, process.stdout
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGHUP"])
 def test_workers_end_with_their_parent(name: str) -> None:
     program = (
@@ -129,16 +139,13 @@ def test_workers_end_with_their_parent(name: str) -> None:
         "        while True:\n"
         "            pool.wait(); print(*(w.process.pid for w in pool._workers), flush=True)\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    workers = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
+    process, said = started(program)
+    workers = [psutil.Process(int(pid)) for pid in said.readline().split()]
     process.send_signal(signal.Signals[name])
     process.wait(60)
     _, alive = psutil.wait_procs(workers, 60)
     assert not alive
-    process.stdout.close()
+    said.close()
 
 
 def test_workers_end_with_their_parent_while_they_import(tmp_path: Path) -> None:
@@ -154,18 +161,15 @@ def test_workers_end_with_their_parent_while_they_import(tmp_path: Path) -> None
         "    print(pool._workers[0].process.pid, flush=True)\n"
         "    pool.wait()\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    lines = [process.stdout.readline().strip() for _ in range(2)]
+    process, said = started(program)
+    lines = [said.readline().strip() for _ in range(2)]
     worker = psutil.Process(int(lines[0]))
     assert lines[1] == "importing"
     process.kill()
     process.wait(60)
     _, alive = psutil.wait_procs([worker], 60)
     assert not alive
-    process.stdout.close()
+    said.close()
 
 
 def endless(task: int, tell: Tell) -> Iterator[int]:
