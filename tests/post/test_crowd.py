@@ -40,6 +40,9 @@ def test_the_silent_one_of_ten_thousand_is_found_on_a_phone(
         for _ in range(12):
             if not silent.count():
                 break
+            # The map is drawn anew a little later.
+            page.evaluate("() => { document.querySelector('#map svg a').old = true; }")
             silent.tap()
+            page.wait_for_function("() => !document.querySelector('#map svg a')?.old")
         page.locator(f"#map svg a[data-device='{SILENT}']").tap()
         expect(page.locator("#device-title")).to_have_text(SILENT)

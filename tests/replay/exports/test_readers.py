@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,14 @@ from tests.replay.exports.conftest import ODD_NAMES, export
 RULES = Path(__file__).parent / "camtrap_dp"
 TABLES = ("deployments", "media", "observations")
 GEOJSON = Path(frictionless.__file__).parent / "assets/profiles/geojson.json"
+
+
+@pytest.fixture(autouse=True)
+def field_size_limit() -> Iterator[None]:
+    """frictionless raises csv's limit for the whole process; other tests count on it."""
+    before = csv.field_size_limit()
+    yield
+    csv.field_size_limit(before)
 
 
 @pytest.fixture(params=["archive", "odd_archive"])
