@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from rainwatchd.replay.archive.sources import Source, find_sources
 from tests.benchmarks.hear import FOREST, ROOT, program
 from tests.tiny_model import write_tiny_model
 
-ROUNDS = 3
+ROUNDS = 4
 RECORDING_S = 600
 FEW, MANY = 2, 10
 RATE_HZ = 16000
@@ -53,7 +53,6 @@ class Row:
 class Run:
     """What one run took."""
 
-    cpu_s: float
     wall_s: float
     peak_mb: float
     """Of the parent and of its largest worker together."""
@@ -62,7 +61,7 @@ class Run:
 
 def run(*arguments: object) -> Run:
     """Run the program to its end, and watch its memory."""
-    began_cpu, began_s = os.times(), time.monotonic()
+    began_s = time.monotonic()
     command = program("raise SystemExit(main())", *map(str, arguments))
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -70,12 +69,8 @@ def run(*arguments: object) -> Run:
     peaks: dict[int, float] = {}
     with watching(process.pid, peaks):
         _, said = process.communicate()
-    ended_cpu = os.times()
-    cpu_s = (ended_cpu.children_user - began_cpu.children_user) + (
-        ended_cpu.children_system - began_cpu.children_system
-    )
     parent_mb = peaks.pop(process.pid, 0.0)
-    return Run(cpu_s, time.monotonic() - began_s, parent_mb + max(peaks.values(), default=0), said)
+    return Run(time.monotonic() - began_s, parent_mb + max(peaks.values(), default=0), said)
 
 
 @contextmanager
@@ -123,25 +118,45 @@ def record(folder: Path, count: int, duration_s: float) -> Path:
 
 
 def hearing_rows(folder: Path, recording_s: float, rounds: int) -> list[Row]:
-    """Cost of an hour of sound into an archive against a bare replay, and what two cores give."""
+    """Cost of an hour of sound into an archive against a bare replay, and what two cores give.
+
+    A borrowed machine's speed drifts by more than the cost: the two are heard at the same time, a
+    core each, and change cores with each round.
+    """
     few, many = (record(folder / str(n), n, recording_s) for n in (FEW, MANY))
     outs = (folder / "out" / str(number) for number in range(1 << 30))
-
-    def slope(hear: Callable[[Path], Run]) -> tuple[float, float]:
-        short, long = hear(few), hear(many)
-        return long.cpu_s - short.cpu_s, long.wall_s - short.wall_s
-
-    bare, one, two = [], [], []
-    for _ in range(rounds):
-        bare.append(slope(lambda card: run("--file", card, "--json", "--jobs", 1)))
-        one.append(slope(lambda card: run("--file", card, "--out", next(outs), "--jobs", 1)))
-        two.append(slope(lambda card: run("--file", card, "--out", next(outs), "--jobs", 2)))
-    more = min(cpu for cpu, _ in one) / min(cpu for cpu, _ in bare) - 1
-    times = min(wall for _, wall in one) / min(wall for _, wall in two)
+    bare_s = archive_s = one_s = two_s = 0.0
+    for number in range(rounds):
+        for card, sign in ((few, -1), (many, 1)):
+            bare = pinned(number % 2, "--file", card, "--json", "--jobs", 1)
+            archive = pinned(1 - number % 2, "--file", card, "--out", next(outs), "--jobs", 1)
+            bare_s += sign * cpu_s(bare)
+            archive_s += sign * cpu_s(archive)
+            one_s += sign * run("--file", card, "--out", next(outs), "--jobs", 1).wall_s
+            two_s += sign * run("--file", card, "--out", next(outs), "--jobs", 2).wall_s
+    more, times = archive_s / bare_s - 1, one_s / two_s
     return [
         Row("cost above a bare replay, processor time", f"{100 * more:.1f} %", "3 %"),
         Row("one core's time as a share of two cores'", f"{times:.2f} x", "at least 1.9 x"),
     ]
+
+
+def pinned(core: int, *arguments: object) -> subprocess.Popen[bytes]:
+    """Start the program on one core."""
+    return subprocess.Popen(
+        ["taskset", "-c", str(core), *program("raise SystemExit(main())", *map(str, arguments))],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a program; return the processor time that it and its workers took."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, process.args
+    return usage.ru_utime + usage.ru_stime
 
 
 def index_rows(folder: Path, model: Path, count: int) -> list[Row]:

@@ -212,6 +212,8 @@ export class Alerts {
 class Row {
   #link;
   #parts;
+  #event = null;
+  #devices = 0;
 
   constructor(eventId, open) {
     const part = (name) => el("span", { class: name });
@@ -229,6 +231,8 @@ class Row {
   }
 
   show(event, devices) {
+    if (event === this.#event && devices === this.#devices) return;
+    [this.#event, this.#devices] = [event, devices];
     const { sign: shape, what, who, sure: score, notes, verdict } = this.#parts;
     say(shape, sign(event.class));
     shape.className = `sign tint-${tint(event.class)}`;
@@ -249,7 +253,9 @@ class Row {
     if (!event) return;
     const ongoing = event.phase !== "offset";
     this.node.classList.toggle("ongoing", ongoing);
-    say(this.#parts.age, ongoing ? t("ongoing", { for: running(event) }) : ago(event.at));
+    const said = ongoing ? t("ongoing", { for: running(event) }) : ago(event.at);
+    if (this.#parts.age.textContent === said) return;
+    this.#parts.age.textContent = said;
     this.#parts.age.title = when(event.at);
   }
 

@@ -188,10 +188,13 @@ class Queries:
 
     def _clauses(self, wanted: Filter) -> tuple[list[str], list[Any]]:
         clauses, values = [], []
+        # Of one device there are few events: a `+` keeps SQLite at that device's index, where it
+        # would take the one of a class and a verdict, and sort what all devices have of them.
+        of_few = "" if wanted.device is None else "+"
         for clause, value in (
             ("e.device = (SELECT id FROM devices WHERE device_id = ?)", wanted.device),
-            ("e.class = (SELECT id FROM classes WHERE label = ?)", wanted.label),
-            ("e.verdict = ?", wanted.verdict),
+            (f"{of_few}e.class = (SELECT id FROM classes WHERE label = ?)", wanted.label),
+            (f"{of_few}e.verdict = ?", wanted.verdict),
             ("e.at_ms >= ?", wanted.since_ms),
             ("e.at_ms <= ?", wanted.until_ms),
             ("e.incident = ?", wanted.incident),
