@@ -35,6 +35,9 @@ _WIDTH_IN = 12.0
 _LABEL_SHARE = 30.0 / (72.0 * _WIDTH_IN * 0.85)
 """Width of a score beside its bar, 30 points, as a share of the time axis."""
 
+_PLACES = 6
+"""Of a place in the figure, whose width is 1: a hundredth of a pixel is 5e-6."""
+
 _METADATA = {"svg": {"Date": None}, "svgz": {"Date": None}, "pdf": {"CreationDate": None}}
 """Times of drawing, left out so that the same replay gives the same bytes."""
 
@@ -103,6 +106,7 @@ class Picture:
         spec = self._spec
         events.set_title(Path(heard.file).name, loc="left", fontsize=11, fontweight="bold")
         events.set_title(f"{spec.name} {spec.version}", loc="right", fontsize=9, color=_GREY)
+        _settle(figure)
         kind = self._path.suffix.lower().removeprefix(".")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with mpl.rc_context({"svg.hashsalt": "rainwatchd"}):
@@ -195,6 +199,20 @@ class Picture:
         span = "minute" if cell_s == 60.0 else f"{cell_s / 60:g} minutes"
         said = f"highest score of each {span}, 0 to 1; dashed: the threshold"
         axes.set_title(said, loc="right", fontsize=9, color=_GREY)
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once and for all, at rounded places.
+
+    The layout's solver takes its terms in the order in which they lie in memory: the last bits of
+    a place differ from picture to picture, and with them an SVG's ids.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position(original=True).bounds, _PLACES))
 
 
 def places_for_labels(
