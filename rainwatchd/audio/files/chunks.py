@@ -77,6 +77,14 @@ def tells_length(size: int) -> bool:
     return size > 0 and not any(start <= size < stop for start, stop in _UNKNOWN_BYTES)
 
 
+def promised(claimed: int, held: int) -> float:
+    """Return the length that a header claims over that of the sound there is; 1 if it claims none.
+
+    Both are in bytes.
+    """
+    return claimed / held if held > 0 and tells_length(claimed) else 1.0
+
+
 def sound_bytes(
     descriptor: int, chunk: Chunk, size: int, layout: Layout, known: frozenset[bytes]
 ) -> int:

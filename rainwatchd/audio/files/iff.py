@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from rainwatchd.audio.files.chunks import Chunk, Layout, sound_bytes, tells_length, walk
+from rainwatchd.audio.files.chunks import Chunk, Layout, promised, sound_bytes, tells_length, walk
 from rainwatchd.audio.files.part import Part, read_at
 
 _AIFF = Layout(4, 4, "big", 2)
@@ -29,6 +29,9 @@ _SAMPLE_BYTES = {b"ulaw": 1, b"ULAW": 1, b"alaw": 1, b"ALAW": 1}
 """Of AIFF's compressed kinds, those whose ``COMM`` tells the width of what was compressed."""
 
 _COMPRESSED = frozenset([b"ima4", b"MAC3", b"MAC6", b"G722", b"GSM ", b"DWVW"])
+
+_CAF_EDITS_BYTES = 4
+"""A count of edits, before the sound in its chunk."""
 
 _CAF_KINDS = frozenset([b"lpcm", b"ulaw", b"alaw", b"alac"])
 
@@ -73,18 +76,17 @@ def aiff_part(descriptor: int, at: int, size: int) -> Part | None:
     following = sound.end if claimed == held else size
     whole_frames = held // frame_bytes if frame_bytes > 0 else 0
     wrong = claimed < held or (kind not in _COMPRESSED and frames < whole_frames)
-    promised = 1.0
-    if held > 0 and sound.size > 8 and tells_length(sound.size):
-        promised = min(claimed, counted) / held if wrong else max(claimed, counted) / held
+    told = min(claimed, counted) if wrong else max(claimed, counted)
+    share = promised(told, held) if tells_length(sound.size) else 1.0
     if wrong and held > _LARGEST_SOUND and kind in _AS_CAF and frame_bytes > 0:
         header = _caf_header(common, held)
         start = sound.body + 8
-        return Part(start, start + held, header, promised, following=following)
+        return Part(start, start + held, header, share, following=following)
     if not wrong or held <= 0 or frame_bytes <= 0 or held > _LARGEST_SOUND:
         lost = held - claimed if claimed < held else 0
         # libsndfile stumbles over another file that follows.
         stop = following if read_at(descriptor, following, 4) == b"FORM" else size
-        return Part(at, stop, b"", max(1.0, promised), following=following, unreadable=lost)
+        return Part(at, stop, b"", max(1.0, share), following=following, unreadable=lost)
     if kind == b"GSM ":
         whole_frames = held // 33 * 160
     if kind not in _COMPRESSED or kind == b"GSM ":
@@ -92,7 +94,7 @@ def aiff_part(descriptor: int, at: int, size: int) -> Part | None:
     body = head[8:12] + _chunk(b"COMM", common) + struct.pack(">4sIII", b"SSND", held + 8, 0, 0)
     header = struct.pack(">4sI", b"FORM", len(body) + held) + body
     start = sound.body + 8
-    return Part(start, start + held, header, promised, following=following)
+    return Part(start, start + held, header, share, following=following)
 
 
 def au_part(descriptor: int, at: int, size: int) -> Part | None:
@@ -106,13 +108,12 @@ def au_part(descriptor: int, at: int, size: int) -> Part | None:
         return None
     chunk = Chunk(b"", at + offset, claimed, at + offset + claimed)
     held = sound_bytes(descriptor, chunk, size, _AIFF, frozenset([head[:4]]))
+    share = promised(claimed, held)
     if claimed < held:
         header = read_at(descriptor, at, offset)
         header = header[:8] + b"\xff\xff\xff\xff" + header[12:]
-        promised = claimed / held if claimed else 1.0
-        return Part(chunk.body, size, header, promised, following=size)
-    promised = claimed / held if held > 0 and tells_length(claimed) else 1.0
-    return Part(at, size, promised=promised, following=chunk.end)
+        return Part(chunk.body, size, header, share, following=size)
+    return Part(at, size, promised=share, following=chunk.end)
 
 
 def caf_part(descriptor: int, at: int, size: int) -> Part | None:
@@ -131,20 +132,19 @@ def caf_part(descriptor: int, at: int, size: int) -> Part | None:
     if data is None or kind not in _CAF_KINDS or data.body - at > _LONGEST_HEADER:
         return None
     held = sound_bytes(descriptor, data, size, _CAF, _CAF_KNOWN)
-    promised = 1.0
+    share = promised(data.size - _CAF_EDITS_BYTES, held - _CAF_EDITS_BYTES)
     if kind == b"alac":
         # Its length is told by the table of its packets, and so is what is missing of it.
+        share = 1.0
         told_samples = told_samples if told_samples and told_samples < _MOST_SAMPLES else None
     else:
         told_samples = None
-        if held > 0 and data.size > 4 and tells_length(data.size):
-            promised = data.size / held
     following = data.end if data.size == held else size
     header, start, stop = b"", at, size
     if data.size != held:
         header = read_at(descriptor, at, data.body - at)[:-8] + held.to_bytes(8, "big")
         start, stop = data.body, data.body + held
-    return Part(start, stop, header, promised, following=following, told_samples=told_samples)
+    return Part(start, stop, header, share, following=following, told_samples=told_samples)
 
 
 def _caf_header(common: bytes, sound: int) -> bytes:

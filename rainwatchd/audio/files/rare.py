@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
-from rainwatchd.audio.files.chunks import Chunk, Layout, walk
+from rainwatchd.audio.files.chunks import Chunk, Layout, promised, walk
 from rainwatchd.audio.files.part import Part, read_at
 from rainwatchd.audio.files.wave import wave_header
 
@@ -48,8 +48,7 @@ def voc_part(descriptor: int, at: int, size: int) -> Part | None:
     # A rate that is no rate is refused once it is read.
     byte_rate = min(rate_hz * frame_bytes, _MOST_BYTE_RATE)
     form = struct.pack("<HHIIHH", tag, channels, rate_hz, byte_rate, frame_bytes, bits)
-    promised = claimed / held if claimed > 0 else 1.0
-    return Part(start, start + held, wave_header(form, held), promised)
+    return Part(start, start + held, wave_header(form, held), promised(claimed, held))
 
 
 def _voc_block(descriptor: int, at: int) -> Chunk | None:
@@ -117,5 +116,4 @@ def wve_part(descriptor: int, at: int, size: int) -> Part | None:
 
 
 def _to_the_end(at: int, size: int, start: int, claimed: int) -> Part:
-    held = size - start
-    return Part(at, size, promised=claimed / held if held > 0 and claimed > 0 else 1.0)
+    return Part(at, size, promised=promised(claimed, size - start))

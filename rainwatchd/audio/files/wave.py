@@ -11,8 +11,8 @@ from rainwatchd.audio.files.chunks import (
     MOST_CHUNKS,
     Chunk,
     Layout,
+    promised,
     sound_bytes,
-    tells_length,
     walk,
 )
 from rainwatchd.audio.files.part import Part, read_at
@@ -59,17 +59,16 @@ def wave_part(descriptor: int, at: int, size: int) -> Part | None:
     data = sounds[0]
     held = sound_bytes(descriptor, data, size, layout, _KNOWN)
     following = data.end if data.size == held else size
-    promised = data.size / held if held > 0 and tells_length(data.size) else 1.0
-    then = None
+    share, then = promised(data.size, held), None
     if following < size:
         then = _further(descriptor, sounds[1:], size, layout, form)
     # libsndfile refuses a second chunk of sound, or takes its head for sound.
     if data.size < held or then is not None or (held > _LARGEST_RIFF and layout is _LITTLE):
         header = wave_header(form, held, layout.byte_order)
-        return Part(data.body, data.body + held, header, promised, following=following, then=then)
+        return Part(data.body, data.body + held, header, share, following=following, then=then)
     # libsndfile stumbles over another file that follows.
     stop = following if read_at(descriptor, following, 4) in _FORMS else size
-    return Part(at, stop, promised=promised, following=following, then=then)
+    return Part(at, stop, promised=share, following=following, then=then)
 
 
 def _further(
@@ -79,10 +78,10 @@ def _further(
     then = None
     for data in reversed(sounds):
         held = sound_bytes(descriptor, data, size, layout, _KNOWN)
-        promised = data.size / held if held > 0 and tells_length(data.size) else 1.0
+        share = promised(data.size, held)
         header = wave_header(form, held, layout.byte_order)
         following = data.end if data.size == held else size
-        then = Part(data.body, data.body + held, header, promised, following=following, then=then)
+        then = Part(data.body, data.body + held, header, share, following=following, then=then)
     return then
 
 
