@@ -52,6 +52,9 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, rename={"label": "class"}
     model: str
     model_digest: str
     sample_rate_hz: int
+    cut_from: tuple[str, float] | None = None
+    """The recording that a peak was cut out of, and where in it the sound begins, in seconds; None
+    on the device."""
 
     @property
     def judged(self) -> bool:

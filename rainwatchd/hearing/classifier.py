@@ -40,7 +40,7 @@ class Classifier:
             self._session = _session(path)
             self._check_unchanged()
             self._check_shapes()
-            self._window = _aligned((1, self.spec.n_mels, self.spec.window_frames))
+            self._window = aligned((1, self.spec.n_mels, self.spec.window_frames))
             self._check_scores()
             self._check_self_test()
         except ModelError as error:
@@ -117,7 +117,7 @@ class Classifier:
             )
 
 
-def _aligned(shape: tuple[int, ...]) -> Floats:
+def aligned(shape: tuple[int, ...]) -> Floats:
     """Return zeros that begin at a cache line.
 
     ONNX Runtime sums what begins elsewhere in another order, and the last bits of a score would

@@ -2,15 +2,15 @@
 
 Of each kind those recordings are taken that the model never trained on and alarms on; where it
 alarms on none, the table says so. Half of them pass by in the first night, over forest, and are
-judged false, as a ranger would; they adapt the model, and the thresholds are calibrated on that
-night. The other half pass by in the second night, which says what it brought, alone and with saws
-over them; where there is but one recording, it passes by in both, over other forest.
+judged false, as a ranger would; they adapt the model, each recording an occasion of its own, and
+the thresholds are calibrated on that night. The other half pass by in the second night, which says
+what it brought, alone and with saws over them; where there is but one recording, it passes by in
+both, over other forest.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import sys
 import tempfile
@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
 from rainwatchd.audio.samples import Floats
 from rainwatchd.cli import main as rainwatchd
@@ -29,123 +28,41 @@ from rainwatchd.config.options import Config, load
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.hearing.model_file import PACKAGED
 from rainwatchd.replay.replay import Found, Replay
+from tests.nuisances import (
+    NUISANCES,
+    PASS_S,
+    QUIET_S,
+    RATE_HZ,
+    Piece,
+    over_forest,
+    pieces,
+    recordings_of,
+    saws,
+    two_nights,
+    write,
+)
 from training.__main__ import main as training
 from training.adaptation.anchor import anchor_of
 from training.soundscape.library import default_data
-from training.soundscape.looping import looped
-from training.soundscape.snr import gain_for
 
-RATE_HZ = 16000
-PASS_S = 20.0
-QUIET_S = 12.0
-NUISANCE_DB = 10.0
 SAW_DB = (0.0, -10.0)
 PASSES_A_DAY = 144
 """One each ten minutes, for the alarms a day."""
 
-RECORDINGS = Path(__file__).parents[1] / "recordings"
 
-NUISANCES = {
-    "cow": ("cow",),
-    "elephant rumble": ("elephant_rumble",),
-    "elephant roar": ("elephant_roar",),
-    "sheep": ("sheep",),
-    "drone": ("drone_indoor_bebop", "drone_indoor_membo"),
-    "tram": ("tram",),
-    "helicopter": ("helicopter", "aircraft_helicopter"),
-    "locomotive": ("locomotive_start", "locomotive_idle", "locomotive_rev", "train_horn"),
-    "frogs": ("frog",),
-    "mains buzz": (),
-}
-"""Name -> kinds in the manifest, of the rows whose use is `evaluate`; none: made here."""
-
-
-def pieces(name: str, most: int) -> list[Floats]:
-    """Return `most` sounds of a nuisance, of as many recordings as there are."""
-    rng = np.random.default_rng(sum(map(ord, name)))
-    length = round(PASS_S * RATE_HZ)
-    kinds = NUISANCES[name]
-    if not kinds:
-        return [_buzz(length, rng) for _ in range(most)]
-    manifest = default_data()
-    with manifest.open(encoding="utf-8") as file:
-        rows = {
-            row["recording"]: row
-            for row in csv.DictReader(file)
-            if row["sub_label"] in kinds and row["use"] == "evaluate"
-        }
-    recordings = list(rows.values())
-    found = []
-    for place in rng.permutation(len(recordings))[:most]:
-        sound = _read(manifest.parent / recordings[place]["path"])
-        # Of a long recording several passes are cut.
-        for first in range(0, max(1, min(sound.size - length // 2, 4 * length)), length):
-            found.append(sound[first : first + length])
-    return [looped([sound], length, 0.0, RATE_HZ) for sound in found if sound.any()][:most]
-
-
-def saws(count: int) -> list[Floats]:
-    """Return chainsaws that `adapt` doesn't lay over the clips."""
-    manifest = default_data()
-    with manifest.open(encoding="utf-8") as file:
-        rows = {
-            row["recording"]: row
-            for row in csv.DictReader(file)
-            if row["class"] == "chainsaw" and not row["source"].startswith("esc")
-        }
-    recordings = [row for row in rows.values() if float(row["duration_s"]) >= 4.0]
-    chosen = np.random.default_rng(3).permutation(len(recordings))[:count]
-    length = round(PASS_S * RATE_HZ)
-    sounds = [_read(manifest.parent / recordings[place]["path"]) for place in chosen]
-    return [looped([sound], length, 0.0, RATE_HZ) for sound in sounds]
-
-
-def alarming(sounds: Sequence[Floats], model: Classifier, home: Path) -> list[Floats]:
-    """Return the sounds that raise an alert over forest."""
-    files = write(home / "tried", [over_forest(one, n) for n, one in enumerate(sounds)])
+def alarming(tried: Sequence[Piece], model: Classifier, home: Path) -> list[Piece]:
+    """Return the pieces that raise an alert over forest."""
+    files = write(home / "tried", [over_forest(one.sound, n) for n, one in enumerate(tried)])
     return [
-        sound
-        for sound, file in zip(sounds, files, strict=True)
-        if alarms([file], model, Config(), _any_alert)
+        piece
+        for piece, file in zip(tried, files, strict=True)
+        if alarms([file], model, Config(), any_alert)
     ]
 
 
-def _any_alert(label: str) -> bool:
+def any_alert(label: str) -> bool:
+    """Whether somebody is sent out for it."""
     return label != "storm"
-
-
-def _buzz(length: int, rng: np.random.Generator) -> Floats:
-    """Twice the mains' frequency with its harmonics, as a loose shield picks it up."""
-    seconds = np.arange(length) / RATE_HZ
-    hum = 2.0 * rng.choice([50.0, 60.0]) * rng.uniform(0.998, 1.002)
-    waves = [
-        rng.uniform(0.2, 1.0) / order * np.sin(2 * np.pi * order * hum * seconds)
-        for order in range(1, 25)
-    ]
-    buzz: Floats = np.sum(waves, axis=0).astype(np.float32)
-    return buzz
-
-
-def _read(path: Path) -> Floats:
-    samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.asarray(soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ), dtype=np.float32)
-
-
-def over_forest(sound: Floats, seed: int, more: tuple[Floats, float] | None = None) -> Floats:
-    """Lay a pass over forest; `more` is another sound and its ratio to all of that in dB."""
-    rng = np.random.default_rng(seed)
-    beds = sorted((RECORDINGS / "background").glob("*.ogg"))
-    length = round((2 * QUIET_S + PASS_S) * RATE_HZ)
-    bed = looped([_read(beds[seed % len(beds)])], length, float(rng.random()), RATE_HZ)
-    bed = bed * np.float32(0.02 / max(float(np.sqrt(np.mean(bed**2))), 1e-6))
-    bed += rng.normal(0.0, 1e-4, length).astype(np.float32)
-    inside = slice(round(QUIET_S * RATE_HZ), round(QUIET_S * RATE_HZ) + sound.size)
-    bed[inside] += np.float32(gain_for(sound, bed[inside], NUISANCE_DB, RATE_HZ)) * sound
-    if more is not None:
-        other, ratio_db = more
-        bed[inside] += np.float32(gain_for(other, bed[inside], ratio_db, RATE_HZ)) * other
-    heard: Floats = bed / max(np.float32(1.0), np.abs(bed).max())
-    return heard
 
 
 def alarms(
@@ -166,15 +83,6 @@ def saws_found(files: Sequence[Path], model: Classifier, config: Config) -> int:
     )
 
 
-def write(folder: Path, sounds: Sequence[Floats]) -> list[Path]:
-    """Write sounds as recordings."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{number:03}.flac" for number in range(len(sounds))]
-    for file, sound in zip(files, sounds, strict=True):
-        soundfile.write(file, sound, RATE_HZ)
-    return files
-
-
 def row(name: str, count: int, tries: int, home: Path, model: Path) -> str:
     """Do all of it for one nuisance; `count` passes a night."""
     began_s = time.monotonic()
@@ -182,18 +90,20 @@ def row(name: str, count: int, tries: int, home: Path, model: Path) -> str:
     tried = pieces(name, tries)
     found = alarming(tried, before, home)
     if not found:
-        return f"| {name} | 0 of {len(tried)} | - | - | - | - | - |"
-    nights = found[0::2], found[1::2] or found
-    first, second = ([sounds[number % len(sounds)] for number in range(count)] for sounds in nights)
-    files = write(home / "first", [over_forest(one, 300 + n) for n, one in enumerate(first)])
-    write(home / "labels/other", [_middle(path) for path in files])
-    quiet = write(home / "second", [over_forest(one, 400 + n) for n, one in enumerate(second)])
+        return f"| {name} | 0 of {recordings_of(tried)} | - | - | - | - | - |"
+    nights = two_nights(found)
+    first, second = ([night[number % len(night)] for number in range(count)] for night in nights)
+    files = write(home / "first", [over_forest(one.sound, 300 + n) for n, one in enumerate(first)])
+    _label(home / "labels/other", first, files)
+    quiet = write(
+        home / "second", [over_forest(one.sound, 400 + n) for n, one in enumerate(second)]
+    )
     real = saws(count)
     mixed = {
         ratio_db: write(
             home / f"saws{ratio_db:g}",
             [
-                over_forest(one, 400 + n, (real[n % len(real)], ratio_db))
+                over_forest(one.sound, 400 + n, (real[n % len(real)], ratio_db))
                 for n, one in enumerate(second)
             ],
         )
@@ -201,7 +111,7 @@ def row(name: str, count: int, tries: int, home: Path, model: Path) -> str:
     }
 
     def heard(classifier: Classifier, config: Config) -> tuple[int, list[int]]:
-        alone = alarms(quiet, classifier, config, _any_alert)
+        alone = alarms(quiet, classifier, config, any_alert)
         return alone, [saws_found(mixes, classifier, config) for mixes in mixed.values()]
 
     at_first = heard(before, Config())
@@ -228,9 +138,22 @@ def row(name: str, count: int, tries: int, home: Path, model: Path) -> str:
         for alone, counts in (at_first, then, last)
     ]
     return (
-        f"| {name}{note} | {len(found)} of {len(tried)} | {len(nights[0])}, {len(nights[1])} | "
+        f"| {name}{note} | {recordings_of(found)} of {recordings_of(tried)} "
+        f"| {', '.join(str(recordings_of(night)) for night in nights)} | "
         f"{' | '.join(steps)} | {minutes:.1f} |"
     )
+
+
+def _label(folder: Path, passes: Sequence[Piece], files: Sequence[Path]) -> None:
+    """Sort the passes as what must raise no alert, those of one recording into one folder."""
+    names = list(dict.fromkeys(piece.recording for piece in passes))
+    for number, name in enumerate(names):
+        mine = [
+            _middle(path)
+            for piece, path in zip(passes, files, strict=True)
+            if piece.recording == name
+        ]
+        write(folder / f"{number:03}", mine)
 
 
 def _middle(path: Path) -> Floats:

@@ -177,6 +177,7 @@ class EndlessSound:
 
     rate_hz = SOURCE_RATE_HZ
     channels = 1
+    drops = 0
     recovering = stuck = False
 
     def __init__(self, duration_s: float, signals: Signals) -> None:

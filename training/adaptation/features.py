@@ -14,7 +14,7 @@ from rainwatchd.audio.recording import Recording
 from rainwatchd.audio.ring import Chunk, Gap
 from rainwatchd.audio.samples import Floats
 from rainwatchd.hearing.analysis import Analysis
-from rainwatchd.hearing.classifier import INPUT, OUTPUT
+from rainwatchd.hearing.classifier import INPUT, OUTPUT, aligned
 from rainwatchd.hearing.model_spec import ModelSpec
 from training.adaptation.heads import Heads, Values
 
@@ -49,12 +49,14 @@ class FeatureReader:
             if name not in shown
         )
         self._session = session(model.SerializeToString())
+        self._window = aligned((1, spec.n_mels, spec.window_frames))
         self._rows: list[Floats] = []
 
     def features(self, log_mel: Floats) -> tuple[Values, Values]:
         """Return features ``(heads, features)`` and scores ``(labels,)`` of one window of dB."""
         wanted = [*self._names, OUTPUT]
-        *rows, scores = self._session.run(wanted, {INPUT: log_mel[np.newaxis]})
+        self._window[0] = log_mel
+        *rows, scores = self._session.run(wanted, {INPUT: self._window})
         return np.stack([row[0] for row in rows]).astype(np.float64), scores[0].astype(np.float64)
 
     def scores(self, log_mel: Floats) -> tuple[float, ...]:

@@ -3,8 +3,10 @@ class folders."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ import msgspec
 from rainwatchd.audio.formats import SUFFIXES
 from rainwatchd.clips.labels import Label, decode
 from rainwatchd.errors import RainwatchError
+from training.adaptation.occasions import Moment, moment_of, moment_of_file, numbered
 
 BACKGROUND = "background"
 OTHER = "other"
@@ -27,6 +30,10 @@ class Labelled:
     """One of the model's labels; background: it must raise no alert."""
     sound_s: tuple[float, float] | None
     """Where in it, in seconds; None: all of it."""
+    moment: Moment | None = None
+    """When it was heard; None where nothing tells it."""
+    occasion: str = ""
+    """What is of one occasion is never learned from while a part of it is held out."""
 
 
 @dataclass
@@ -60,7 +67,29 @@ def read_labels(folder: Path, labels: Sequence[str]) -> SiteLabels:
     if not found.recordings:
         why = found.complaints[0] if found.complaints else f"{found.unjudged} clips, none judged"
         raise RainwatchError(f"{folder}: no labels to learn from: {why}")
+    found.recordings = _by_occasion(found.recordings, folder)
     return found
+
+
+def _by_occasion(recordings: Sequence[Labelled], folder: Path) -> list[Labelled]:
+    """Name each recording's occasion: by its time, or by a folder within its class folder.
+
+    Without either it is one of its own. A copy is of the occasion of what it was copied from.
+    """
+    timed = [recording for recording in recordings if recording.moment is not None]
+    moments = [recording.moment for recording in timed if recording.moment is not None]
+    numbers = dict(zip((one.path for one in timed), numbered(moments), strict=True))
+    first: dict[bytes, str] = {}
+    named = []
+    for recording in recordings:
+        path = recording.path
+        own = path.parent if len(path.relative_to(folder).parts) > 2 else path
+        occasion = str(numbers.get(path, own))
+        with suppress(OSError):
+            content = hashlib.sha256(path.read_bytes()).digest()
+            occasion = first.setdefault(content, occasion)
+        named.append(replace(recording, occasion=occasion))
+    return named
 
 
 def _sound_of(path: Path) -> Path | None:
@@ -99,10 +128,10 @@ def _judge(path: Path, sound: Path | None, labels: Sequence[str], found: SiteLab
         if verdict.verdict == "false" and named == label.label:
             found.complaints.append(f"{path}: judged not to be {named}, but {named}; left out")
         elif named in labels:
-            found.recordings.append(Labelled(sound, named, label.sound_s))
+            found.recordings.append(Labelled(sound, named, label.sound_s, moment_of(label)))
         elif verdict.verdict == "false":
             # Whatever it is called, it is not what the alert said.
-            found.recordings.append(Labelled(sound, BACKGROUND, label.sound_s))
+            found.recordings.append(Labelled(sound, BACKGROUND, label.sound_s, moment_of(label)))
         else:
             found.complaints.append(f"{path}: the model has no class {named!r}; left out")
 
@@ -120,7 +149,8 @@ def _sort(path: Path, folder: Path, labels: Sequence[str], found: SiteLabels) ->
     parts = path.relative_to(folder).parts
     name = parts[0] if len(parts) > 1 else ""
     if name in labels or name == OTHER:
-        found.recordings.append(Labelled(path, BACKGROUND if name == OTHER else name, None))
+        label = BACKGROUND if name == OTHER else name
+        found.recordings.append(Labelled(path, label, None, moment_of_file(path, name)))
     elif name:
         line = (
             f"{folder / name}: the model has no class {name!r}; put what must raise no alert into "

@@ -6,7 +6,7 @@ learning that nothing near it is anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from rainwatchd.hearing.model_spec import ModelSpec
 from training.adaptation.features import FeatureReader
 from training.adaptation.labels import Labelled
 from training.adaptation.trial import PARTS, Example, divided
+from training.dataset.manifest import read_manifest
 from training.soundscape.looping import looped
 from training.soundscape.snr import gain_for
 
@@ -46,8 +47,9 @@ class Mixer:
     def __init__(self, folder: Path, spec: ModelSpec) -> None:
         """Read the class folders below `folder`; raise `RainwatchError` where there are none."""
         self._rate_hz = spec.sample_rate_hz
+        known = _recordings(folder)
         self._real = {
-            label: [_read(path, self._rate_hz) for path in _sounds(folder / label)]
+            label: self._by_recording(_sounds(folder / label), known)
             for label in spec.decision
             if label != _WEATHER
         }
@@ -55,6 +57,14 @@ class Mixer:
             raise RainwatchError(
                 f"{folder}: no recordings of what must be found; give folders by class"
             )
+
+    def _by_recording(self, paths: Sequence[Path], known: Mapping[Path, str]) -> list[list[Floats]]:
+        """Return the sounds of each recording; without a manifest each file is one."""
+        together: dict[str, list[Floats]] = {}
+        for path in paths:
+            name = known.get(path.resolve(), str(path))
+            together.setdefault(name, []).append(_read(path, self._rate_hz))
+        return list(together.values())
 
     def over(self, clip: Labelled, turn: int, share: int) -> list[tuple[Labelled, Floats]]:
         """Return mixes over a clip, each with its label; `turn` chooses the recordings.
@@ -72,7 +82,7 @@ class Mixer:
         mixes = []
         for label, recordings in self._real.items():
             for step, ratio_db in enumerate(RATIOS_DB.get(label, _RATIOS_DB)):
-                mine = recordings[share::PARTS]
+                mine = [sound for sounds in recordings[share::PARTS] for sound in sounds]
                 if mine:
                     real = looped([mine[(turn + step) % len(mine)]], bed.size, 0.0, self._rate_hz)
                     try:
@@ -101,6 +111,14 @@ def mixed(
             done.append(replace(example, over=tuple(over)))
             watch(len(done))
     return done
+
+
+def _recordings(folder: Path) -> dict[Path, str]:
+    """Return which recording each file is of, by the folder's manifest if it has one."""
+    manifest = folder / "manifest.csv"
+    if not manifest.is_file():
+        return {}
+    return {clip.path.resolve(): clip.recording for clip in read_manifest(manifest)}
 
 
 def _sounds(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -20,7 +21,8 @@ PARTS = 3
 """Each is held out once while the others are learned."""
 
 LEAST = 5
-"""Recordings that must raise no alert: fewer say nothing of what was held out."""
+"""Recordings that must raise no alert: fewer say nothing of what was held out. They are of
+`PARTS` occasions at least."""
 
 _MAY_FALL = 0.01
 """Recall on the anchor falls by less than this, or by a single window."""
@@ -155,9 +157,21 @@ def attempt(
 
 
 def divided(examples: Sequence[Example]) -> list[list[Example]]:
-    """Deal the recordings out into `PARTS`, each kind evenly."""
-    ordered = sorted(examples, key=lambda example: (example.labelled.label, example.labelled.path))
-    return [part for first in range(PARTS) if (part := ordered[first::PARTS])]
+    """Deal the recordings out into `PARTS`, each kind evenly, those of one occasion together."""
+    occasions: dict[str, list[Example]] = {}
+    for example in sorted(examples, key=lambda one: (one.labelled.label, one.labelled.path)):
+        occasions.setdefault(example.labelled.occasion, []).append(example)
+    parts: list[list[Example]] = [[] for _ in range(PARTS)]
+    # The largest first, so that the small ones fill up what is left uneven.
+    for together in sorted(occasions.values(), key=len, reverse=True):
+        counts = Counter(example.labelled.label for example in together)
+        label = counts.most_common(1)[0][0]
+        min(parts, key=lambda part: (_count_of(label, part), len(part))).extend(together)
+    return [part for part in parts if part]
+
+
+def _count_of(label: str, examples: Sequence[Example]) -> int:
+    return sum(example.labelled.label == label for example in examples)
 
 
 def windows_of(examples: Sequence[Example], spec: ModelSpec) -> Windows:

@@ -26,7 +26,8 @@ from training.adaptation.features import FeatureReader
 from training.adaptation.heads import Heads, read_heads
 from training.adaptation.labels import SiteLabels, read_labels
 from training.adaptation.mixing import REAL, Mixer, mixed
-from training.adaptation.trial import LEAST, Example, Trial, attempt
+from training.adaptation.occasions import APART_S
+from training.adaptation.trial import LEAST, PARTS, Example, Trial, attempt
 
 SITE = "+site"
 
@@ -70,12 +71,7 @@ def command(options: argparse.Namespace) -> None:
     reader = FeatureReader(heads, spec)
     examples = _hear(labels, reader)
     _print_labels(labels, examples)
-    quiet = sum(example.quiet for example in examples)
-    if quiet < LEAST:
-        raise RainwatchError(
-            f"too few labels: {quiet} recordings that should have raised no alert; "
-            f"judge {LEAST - quiet} more"
-        )
+    _check_enough(examples)
     examples = mixed(examples, mixer, reader, lambda done: _show("mixing", done, len(examples)))
     _end_line()
     trial = None
@@ -96,6 +92,23 @@ def command(options: argparse.Namespace) -> None:
     _write(options.out, model, heads, trial, examples)
     print(f"{time.monotonic() - began_s:.0f} s; {options.out}")
     print("calibrate it to the site's ambience before it serves: rainwatchd calibrate --model")
+
+
+def _check_enough(examples: Sequence[Example]) -> None:
+    quiet = [example.labelled for example in examples if example.quiet]
+    if len(quiet) < LEAST:
+        raise RainwatchError(
+            f"too few labels: {len(quiet)} recordings that should have raised no alert; "
+            f"judge {LEAST - len(quiet)} more"
+        )
+    occasions = len({labelled.occasion for labelled in quiet})
+    if occasions < PARTS:
+        raise RainwatchError(
+            f"too few occasions: the {len(quiet)} recordings that should have raised no alert are "
+            f"of {occasions}; judge clips of {PARTS - occasions} more, some other day (what is "
+            f"less than {APART_S / 60:.0f} minutes apart, or lies in one folder within its class "
+            "folder, is one)"
+        )
 
 
 def _anchor(options: argparse.Namespace, heads: Heads) -> Anchor:
@@ -134,8 +147,12 @@ def _end_line() -> None:
 
 def _print_labels(labels: SiteLabels, examples: Sequence[Example]) -> None:
     quiet = sum(example.quiet for example in examples)
+    occasions = len({example.labelled.occasion for example in examples})
     left = f"{labels.unjudged} not judged, {labels.unsure} unsure"
-    print(f"labels: {quiet} must raise no alert, {len(examples) - quiet} are real; {left}")
+    print(
+        f"labels: {quiet} must raise no alert, {len(examples) - quiet} are real, "
+        f"of {occasions} occasions; {left}"
+    )
 
 
 def _print_trial(trial: Trial) -> None:

@@ -252,4 +252,5 @@ def _label(peak: Peak, recorded: Start | None, model: ModelFile) -> Label:
         model=model.name,
         model_digest=model.digest,
         sample_rate_hz=model.spec.sample_rate_hz,
+        cut_from=(peak.file, peak.start_s),
     )

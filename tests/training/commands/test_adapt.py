@@ -24,6 +24,7 @@ from training.__main__ import main
 from training.adaptation.anchor import Anchor, anchor_of
 from training.adaptation.features import FeatureReader
 from training.adaptation.heads import read_heads
+from training.commands.evaluate import read_rows
 
 RATE_HZ = SPEC.sample_rate_hz
 
@@ -80,7 +81,7 @@ def write_real(folder: Path) -> None:
 
 def judged(folder: Path, number: int, sound: Floats, said: str, by: str = "Ana") -> Path:
     """A clip as the device leaves it."""
-    path = folder / f"20240512T0600{number:02}.000Z_engine_{number:012x}.flac"
+    path = folder / f"202405{1 + number:02}T060000.000Z_engine_{number:012x}.flac"
     folder.mkdir(exist_ok=True)
     soundfile.write(path, sound, RATE_HZ)
     at = "2024-05-12T07:00:00.000Z"
@@ -88,7 +89,7 @@ def judged(folder: Path, number: int, sound: Floats, said: str, by: str = "Ana")
     label = Label(
         event_id=f"018f6a00-0000-7000-8000-{number:012x}",
         label="engine",
-        start="2024-05-12T06:00:00.000Z",
+        start=f"2024-05-{1 + number:02}T06:00:00.000Z",
         sound_s=(0.0, 5.0),
         peak_score=0.9,
         verdicts=verdicts,
@@ -121,7 +122,7 @@ def test_a_nuisance_is_learned_and_nothing_forgotten(
     out = tmp_path / "site.onnx"
     assert adapt(model, tmp_path / "card", out) == 0
     said = capsys.readouterr().out
-    assert "labels: 8 must raise no alert, 1 are real; 0 not judged, 1 unsure" in said
+    assert "labels: 8 must raise no alert, 1 are real, of 9 occasions; 0 not judged" in said
     assert "held out, 8 that must raise no alert" in said
     assert re.search(r"over them, 24 real sounds at 0 to -10 dB: found (\d+) -> ", said)
     assert score(model, tram(99), "engine") > 0.6
@@ -144,24 +145,62 @@ def test_a_nuisance_is_learned_and_nothing_forgotten(
     assert status == 0 or "there is nothing to learn" in capsys.readouterr().err
 
 
+def held_out(folder: Path) -> Path:
+    """Recordings to evaluate on, with trams that nobody has learned from."""
+    rows = ["path,recording,class,sub_label"]
+    for path in sorted(write_tones(folder).rglob("*.wav")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        rows.append(f"{name}.wav,{name},{path.parent.name},")
+    (folder / "other").mkdir()
+    for number in range(3):
+        soundfile.write(folder / f"other/{number}.wav", tram(700 + number), RATE_HZ)
+        rows.append(f"other/{number}.wav,other/{number},other,tram")
+    manifest = folder / "manifest.csv"
+    manifest.write_text("\n".join(rows))
+    return manifest
+
+
 def test_a_site_model_is_evaluated_like_any_other(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(6):
         judged(tmp_path / "card", number, tram(number), "false")
-    known = {"held_out_recordings": [f"{label}/0" for label in LABELS]}
-    model.with_suffix(".json").write_text(json.dumps(known))
-    out = tmp_path / "site.onnx"
-    assert adapt(model, tmp_path / "card", out) == 0
-    model.with_suffix(".json").unlink()
-    data = write_tones(tmp_path / "tones")
-    words = ["--data", str(data), "--events", "2", "--scores", str(tmp_path / "scores")]
-    assert main(["evaluate", str(out), *words]) == 0, capsys.readouterr()
-    assert "tiny+site" in out.with_suffix(".md").read_text()
+    parent, out = tmp_path / "tiny.onnx", tmp_path / "site.onnx"
+    for own in (model, anchor_of(model)):
+        (tmp_path / own.name).write_bytes(own.read_bytes())
+    (tmp_path / "real").symlink_to(model.parent / "real")
+    known = [f"{label}/0" for label in LABELS] + [f"other/{number}" for number in range(3)]
+    parent.with_suffix(".json").write_text(json.dumps({"held_out_recordings": known}))
+    assert adapt(parent, tmp_path / "card", out) == 0
+    # Both keep their scores in one folder, and take them for the same recordings.
+    words = ["--data", str(held_out(tmp_path / "tones")), "--events", "2"]
+    words += ["--scores", str(tmp_path / "scores")]
+    rows = {}
+    for path in (parent, out):
+        assert main(["evaluate", str(path), *words]) == 0, capsys.readouterr()
+        (rows[path],) = read_rows(path.with_suffix(".rows.json"))
+        assert read_model(path).name in path.with_suffix(".md").read_text()
+    before, after = rows[parent], rows[out]
+    # What it has learned shows, on the very events that its parent was measured on.
+    assert (before.machines["tram"].value, after.machines["tram"].value) == (1.0, 0.0)
+    assert after.machines["tram"].count == 3
+    assert {name: found.count for name, found in after.recall.items()} == {
+        name: found.count for name, found in before.recall.items()
+    }
+    engines = [row.recall["engine +10 dB"].value for row in (before, after)]
+    assert engines[0] == 1.0
+    assert engines[1] > 0.5
+    # 20 s of noise and 6 s of storm: what the list beside the parent holds out, and no more.
+    assert after.land_h == pytest.approx(26 / 3600, abs=1e-3)
+
     spec = read_model(out).spec
-    assert spec.metrics["recall_engine_+10db"] > 0.5
-    assert "engine" in spec.recall_by_threshold
+    assert spec.name == "tiny+site"
+    assert spec.metrics["recall_engine_+10db"] == engines[1]
+    assert (
+        spec.recall_by_threshold["engine"] != read_model(parent).spec.recall_by_threshold["engine"]
+    )
     assert spec.training_data["site_recordings"] == 6
+    assert spec.training_data["site_parent"] != ""
     Classifier(out)
 
 
@@ -189,6 +228,23 @@ def test_too_few_labels_are_counted(
     assert not (tmp_path / "site.onnx").exists()
 
 
+def test_clips_of_one_occasion_prove_nothing(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # One tram passes again and again within ten minutes, another came the day before.
+    for number in range(6):
+        path = judged(tmp_path / "card", number, tram(number), "false").with_suffix(".json")
+        label = msgspec.json.decode(path.read_bytes())
+        if number:
+            label["start"] = f"2024-05-12T06:{2 * number:02}:00.000Z"
+        path.write_bytes(msgspec.json.encode(label))
+    assert adapt(model, tmp_path / "card", tmp_path / "site.onnx") == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "too few occasions: the 6 recordings" in error
+    assert "of 2; judge clips of 1 more, some other day" in error
+    assert not (tmp_path / "site.onnx").exists()
+
+
 def test_what_does_not_help_is_not_written(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,7 +252,8 @@ def test_what_does_not_help_is_not_written(
     for number in range(6):
         folder = tmp_path / "labels/background"
         folder.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / f"{number}.wav", scene(RATE_HZ, (None, 6.0)), RATE_HZ)
+        sound = scene(RATE_HZ, (None, 6.0)) * np.float32(1.0 - 0.1 * number)
+        soundfile.write(folder / f"{number}.wav", sound, RATE_HZ)
     assert adapt(model, tmp_path / "labels", tmp_path / "site.onnx") == 1
     error = capsys.readouterr().err
     assert "not written: this model scores none of these recordings over a threshold" in error
