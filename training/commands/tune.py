@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,10 +12,10 @@ import msgspec
 from rainwatchd.hearing.model_file import read_model
 from rainwatchd.hearing.model_spec import METADATA_KEY, ModelSpec, encode
 from training.commands.options import add_allowances, add_streams
-from training.dataset import read
+from training.dataset import DataError, read
 from training.evaluation.short_clips import choose_thresholds
 from training.evaluation.subjects import subjects
-from training.evaluation.suite import run
+from training.evaluation.suite import LAND, Subject, run
 from training.evaluation.tune import recall_by_threshold, tune_all
 
 _log = logging.getLogger(__name__)
@@ -39,9 +40,8 @@ def command(options: argparse.Namespace) -> None:
         read_model(model)
     models = options.folds or options.models[:1]
     tested = subjects(models, read(options.data), tuning=True)
+    _want_ambience(tested)
     suite = run(tested, options.events, scores=options.scores)
-    if not suite.land_h:
-        _log.warning("no background or storm is held out: no threshold is safe; add ambience")
     choices = tune_all(suite, options.false_alarms, options.machines)
     for label, choice in choices.items():
         rule = choice.rule
@@ -64,6 +64,21 @@ def command(options: argparse.Namespace) -> None:
                 clip_thresholds=clips,
                 recall_by_threshold=recall_by_threshold(suite, rules),
             ),
+        )
+
+
+def _want_ambience(tested: Sequence[Subject]) -> None:
+    """Raise `DataError` where no false alarm can be counted; warn where hardly any can."""
+    held_out = {clip.label for subject in tested for clip in subject.clips}
+    if not held_out & set(LAND):
+        raise DataError(
+            f"no {' or '.join(LAND)} is held out: events are laid over ambience, and without it no "
+            "threshold is safe; add recordings of the land"
+        )
+    if "background" not in held_out:
+        _log.warning(
+            "no background is held out: the rules are chosen on storms, and will raise false "
+            "alarms on anything else; add ambience"
         )
 
 

@@ -67,7 +67,6 @@ def held_out_clips(
         lists = known[number]
         if lists is None:
             beside = path.with_suffix(".json").name
-            beside = path.with_suffix(".json").name
             _warn(path, f"no {beside} beside it says what it was not trained on; it hears all")
             taken.append(list(clips))
             continue

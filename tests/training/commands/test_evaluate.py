@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rainwatchd.hearing.model_file import read_model
-from tests.training.labelled import LABELS, write, write_tones
+from tests.sounds import scene
+from tests.training.labelled import LABELS, RATE_HZ, write, write_tones
 from training.__main__ import main
 from training.commands.evaluate import read_rows
 
@@ -127,19 +128,53 @@ def test_bad_input_is_one_line_and_leaves_no_card(
     assert not model.with_suffix(".md").exists()
 
 
-def test_tuned_rules_are_put_into_the_model_file(model: Path, data: Path) -> None:
-    names = [f"{label}/{n}" for label in LABELS for n in (0, 1)]
+def validated_on(model: Path, *labels: str) -> None:
+    names = [f"{label}/{n}" for label in labels for n in (0, 1)]
     lists = {"held_out_recordings": [], "validation_recordings": names}
     model.with_suffix(".json").write_text(json.dumps(lists))
+
+
+def tune(model: Path, data: Path) -> int:
+    kept = str(model.parent / "scores")
+    return main(["tune", str(model), "--data", str(data), "--events", "1", "--scores", kept])
+
+
+def test_tuned_rules_are_put_into_the_model_file(model: Path, data: Path) -> None:
+    validated_on(model, *LABELS)
     before = read_model(model).spec
-    kept = model.parent / "scores"
-    command = ["tune", str(model), "--data", str(data), "--events", "1", "--scores", str(kept)]
-    assert main(command) == 0
+    assert tune(model, data) == 0
     after = read_model(model).spec
     assert set(after.decision) == {"chainsaw", "engine", "storm"}
     assert after.decision != before.decision
     assert set(after.clip_thresholds) == {"chainsaw", "engine", "storm"}
     assert set(after.recall_by_threshold) == {"chainsaw", "engine"}
+    kept = model.parent / "scores"
     assert list(kept.glob("*.npz")) and not list(kept.glob(".*"))
     assert (after.labels, after.mel) == (before.labels, before.mel)
     assert evaluate(model, data) == 1
+
+
+def test_no_rule_is_chosen_without_ambience(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validated_on(model, "chainsaw", "engine")
+    before = model.read_bytes()
+    assert tune(model, data) == 1
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith("training: no background or storm is held out: ")
+    )
+    assert model.read_bytes() == before
+    assert not (model.parent / "scores").exists()
+
+
+def test_rules_that_are_chosen_on_storms_alone_come_with_a_warning(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rain = write_tones(tmp_path / "rain")
+    for number in range(2):
+        write(rain / "storm" / f"{number}.wav", scene(RATE_HZ, ("storm", 20.0)))
+    validated_on(model, "storm", "engine")
+    assert tune(model, rain) == 0
+    assert "no background is held out: the rules are chosen on storms" in caplog.text
