@@ -155,23 +155,20 @@ def _list_devices() -> int:
 def _daemon(path: Path | None, settings: Mapping[str, str], verbose: bool) -> int:
     import logging
 
-    from rainwatchd.config.options import load, missing_files
+    from rainwatchd.config.options import load
     from rainwatchd.service.journal import log_to_stderr, to_journal
     from rainwatchd.service.systemd_notify import SystemdNotify
 
+    def read() -> Config:
+        return load(path, settings, on_missing=lambda mistake: logging.error("%s", mistake))
+
     log_to_stderr(journal=to_journal())
     # Mistakes are told before the network's runtime is loaded: half a minute on a cold board.
-    load(path, settings)
+    config = read()
     SystemdNotify().status("loading")
     from rainwatchd.service.daemon import listen
 
-    def load_again() -> Config:
-        config = load(path, settings)
-        for mistake in missing_files(path, settings):
-            logging.error("%s", mistake)
-        return config
-
-    listen(load_again, verbose=verbose)
+    listen(config, read, verbose=verbose)
     return 0
 
 

@@ -221,6 +221,8 @@ class SupervisedMicrophone:
         if dropping != before:
             if dropping:
                 log.log(logging.DEBUG if before else logging.WARNING, "microphone %s", dropping)
+            else:
+                log.info("microphone: drops no more sound")
             self._tell()
 
     def _tell(self) -> None:

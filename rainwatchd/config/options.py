@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,26 +87,31 @@ def _own_name(machine_id: Path = Path("/etc/machine-id")) -> str:
 
 
 def load(
-    path: Path | None, settings: Mapping[str, str] | None = None, *, with_files: bool = False
+    path: Path | None,
+    settings: Mapping[str, str] | None = None,
+    *,
+    with_files: bool = False,
+    on_missing: Callable[[str], object] | None = None,
 ) -> Config:
     """Read and check the configuration.
 
     Args:
         path: The YAML file; None for `DEFAULT_PATH` where it exists, else the defaults.
         settings: Values from the command line by dotted key (``mqtt.port``), as YAML scalars.
-        with_files: Whether `missing_files` are mistakes too. To a device that listens they aren't:
-            its alerts wait on disk.
+        with_files: Whether files that the connection to the broker needs, and that can't be used,
+            are mistakes too. To a device that listens they aren't: its alerts wait on disk.
+        on_missing: Told of each such file, by its line, where it is no mistake.
 
     Raises:
         ConfigError: Names file, line, key, value and what is allowed.
     """
-    return _decode(read(path, DEFAULT_PATH, settings, _scalar), with_files=with_files)
-
-
-def missing_files(path: Path | None, settings: Mapping[str, str] | None = None) -> list[str]:
-    """Name the files that the connection to the broker needs and that can't be used, by line."""
     document = read(path, DEFAULT_PATH, settings, _scalar)
-    return sorted(_missing(document, Inspection(document, Config)), key=document.line)
+    missing = list(_missing(document)) if with_files or on_missing else []
+    config = _decode(document, missing if with_files else ())
+    if on_missing is not None:
+        for mistake in sorted(missing, key=document.line):
+            on_missing(mistake)
+    return config
 
 
 def keys() -> dict[str, msgspec.structs.FieldInfo]:
@@ -147,17 +152,15 @@ def _scalar(key: str, text: str) -> Any:
     return text if not fits(value, kind) and fits(text, kind) else value
 
 
-def _decode(document: Document, *, with_files: bool = False) -> Config:
-    """Check every value, then convert them; raise `ConfigError` with all mistakes."""
+def _decode(document: Document, others: Iterable[str] = ()) -> Config:
+    """Check every value, then convert them; raise `ConfigError` with all mistakes and `others`."""
     for field in msgspec.structs.fields(Config):
         # A section whose keys are all commented out.
         section = is_section(field.type) or field.name == "decision"
         if section and document.values.get(field.encode_name, 0) is None:
             document.values[field.encode_name] = {}
     inspection = Inspection(document, Config, {"decision": DecisionRule})
-    mistakes = [*document.mistakes, *inspection.mistakes(document.values, Config, ())]
-    if with_files:
-        mistakes += _missing(document, inspection)
+    mistakes = [*document.mistakes, *inspection.mistakes(document.values, Config, ()), *others]
     decision, spec = document.values.get("decision"), None
     if decision and isinstance(decision, dict):
         spec = _spec(document.values.get("model"))
@@ -175,13 +178,14 @@ def _decode(document: Document, *, with_files: bool = False) -> Config:
     return config
 
 
-def _missing(document: Document, inspection: Inspection) -> Iterator[str]:
+def _missing(document: Document) -> Iterator[str]:
+    """Name the files that the connection to the broker needs and that can't be used."""
     mqtt = document.values.get("mqtt")
     for key, holds in FILES.items():
         name = mqtt.get(key) if isinstance(mqtt, dict) else None
         path = ("mqtt", key)
         if isinstance(name, str) and (problem := unusable(name, holds)):
-            yield from inspection.placed([(path, f"mqtt.{key} {printable(Path(name))}: {problem}")])
+            yield f"{document.place(path)}: mqtt.{key} {printable(Path(name))}: {problem}"
 
 
 def _spec(model: object) -> ModelSpec | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from rainwatchd import __version__
 from rainwatchd.alerts.discovery import discovery
 from rainwatchd.alerts.discovery_note import DiscoveryNote, take_back
 from rainwatchd.alerts.feedback import Feedback, FeedbackDesk
@@ -26,7 +25,7 @@ from rainwatchd.errors import RainwatchError
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.service.health import REPORT_S, Meter, StatusBoard
 from rainwatchd.service.history import History
-from rainwatchd.service.journal import told
+from rainwatchd.service.journal import introduced, told
 from rainwatchd.service.listener import Listener
 from rainwatchd.service.live_port import LivePort
 from rainwatchd.service.model_store import TRIAL_WINDOWS, ModelStore
@@ -96,15 +95,7 @@ class Daemon:
 
         Raises `AudioError` when the microphone stays lost: a fresh process may find it.
         """
-        log.info(
-            "rainwatchd %s, model %s sha256:%s, device %s, topic %s, microphone %s",
-            __version__,
-            self._classifier.name,
-            self._classifier.digest,
-            self._config.identity,
-            self._topics.all,
-            self._config.audio.device or "the default",
-        )
+        log.info("%s", introduced(self._config, self._classifier, self._topics))
         self._microphone.open()
         self._ring = RingBuffer(round(RING_S * self._microphone.rate_hz))
         self._listener = self._listen_with(self._config, self._classifier)
@@ -119,15 +110,21 @@ class Daemon:
                 for item in self._ring:
                     self._hear(item)
                 self._tend()
+            if self._signals.stop:
+                # systemd kills whoever says this and stays.
+                self._notify.stopping()
         finally:
-            self._notify.stopping()
             self._queue(self._listener.finish())
             self._uplink.stop(STOP_S, self._board.offline())
             self._outbox.close()
             self._history.close()
             self._live.close()
             self._microphone.close()
-        return None if self._signals.stop else self._config
+        if self._signals.stop:
+            return None
+        # To begin anew may take as long as it took to end.
+        self._notify.watchdog()
+        return self._config
 
     def adjourn_trial(self) -> None:
         """Take note that the end of this run, in good order, is no fault of the model's."""
@@ -237,7 +234,7 @@ class Daemon:
     def _reload(self) -> None:
         """Read configuration and model again; whatever is wrong with them, the old ones stay."""
         self._notify.reloading()
-        trouble = None
+        trouble, before = None, self._config
         try:
             config, serving = self._load(), self._listener.classifier
             renewed = self._models.renew(config.model_path, serving)
@@ -251,7 +248,8 @@ class Daemon:
                 self._fallback, self._trial_ends = serving, self._meter.windows + TRIAL_WINDOWS
                 self._board.reporter("model")(None)
         self._board.reporter("reload")(trouble)
-        self._notify.ready()
+        if not needs_restart(before, self._config):
+            self._notify.ready()
 
     def _judge(self, classifier: Classifier) -> None:
         """End a model's trial; go back to the one before if it failed."""
@@ -269,14 +267,13 @@ class Daemon:
         self._notify.status("; ".join([status.state, *status.reasons]))
 
 
-def listen(load: Callable[[], Config], *, verbose: bool = False) -> None:
-    """Run the daemon until SIGTERM; SIGHUP has `load` read the configuration again.
+def listen(config: Config | None, load: Callable[[], Config], *, verbose: bool = False) -> None:
+    """Run the daemon with `config` until SIGTERM; at SIGHUP `load` reads it again.
 
     Raises `RainwatchError` when it cannot start, or when the microphone stays lost.
     """
     signals = Signals()
     signals.install()
-    config: Config | None = load()
     while config is not None:
         daemon = Daemon(load, config, signals, verbose=verbose)
         failure: RainwatchError | None = None

@@ -10,8 +10,13 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rainwatchd import __version__
+
 if TYPE_CHECKING:
+    from rainwatchd.alerts.topics import Topics
+    from rainwatchd.config.options import Config
     from rainwatchd.decision.events import Detection
+    from rainwatchd.hearing.classifier import Classifier
 
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -43,11 +48,21 @@ class _Formatter(logging.Formatter):
         return prefixed(super().format(record), _PRIORITIES.get(record.levelno, 6))
 
 
+def introduced(config: Config, classifier: Classifier, topics: Topics) -> str:
+    """Write the first line of a start: what listens, as whom, and with which microphone."""
+    return (
+        f"rainwatchd {__version__}, model {classifier.name} sha256:{classifier.digest}, "
+        f"device {config.identity}, topic {topics.all}, "
+        f"microphone {config.audio.device or 'the default'}"
+    )
+
+
 def told(detection: Detection) -> str:
     """Write the line of one message of an event."""
+    clip = f"clip {detection.clip}" if detection.clip else "no clip"
     return (
         f"{detection.label} {detection.phase}, peak {detection.peak_score:.2f}, "
-        f"{detection.level_dbfs:.0f} dBFS, event {detection.event_id}, clip {detection.clip}"
+        f"{detection.level_dbfs:.0f} dBFS, event {detection.event_id}, {clip}"
     )
 
 

@@ -369,7 +369,13 @@ def test_reload_moves_to_another_name_on_the_broker(
     daemon.until(lambda: len(subscriber.states) >= 3, "both names' states")
     last = {message.topic: message.json["state"] for message in subscriber.on("/status")}
     assert last == {"rainwatch/canopy-7/status": "offline", "rainwatch/canopy-8/status": "online"}
+    # systemd gives 20 s to whoever says that it is stopping, and then kills it.
+    assert "STOPPING=1" not in daemon.messages
+    states = [message.split("\n")[0] for message in daemon.messages]
+    begun = states.index("RELOADING=1")
+    assert "STATUS=loading the model" in states[begun : states.index("READY=1", begun)]
     assert daemon.stop() == 0
+    assert "STOPPING=1" in daemon.messages
 
 
 def test_a_model_is_replaced_while_listening_and_a_damaged_one_refused(
@@ -469,7 +475,7 @@ def test_the_loss_of_a_microphone_is_no_fault_of_a_new_model(
     config = planned(PlannedSource(plan))
     for _ in range(4):
         with pytest.raises(AudioError, match="given up"):
-            listen(lambda: config)
+            listen(config, lambda: config)
     assert Daemon(lambda: config, config, Signals())._classifier.name == "tiny 1"
 
 

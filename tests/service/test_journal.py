@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from rainwatchd.service.journal import prefixed
+from rainwatchd.service.journal import prefixed, told
+from tests.detections import detection
 from tests.live import PROGRAM
 
 UNCAUGHT = """
@@ -68,3 +70,10 @@ def test_a_terminal_is_no_journal_though_the_variable_was_inherited(tmp_path: Pa
 @pytest.mark.parametrize(("text", "said"), [("", "<6>"), ("a\nb", "<6>a\n<6>b")])
 def test_a_line_is_an_entry(text: str, said: str) -> None:
     assert prefixed(text, 6) == said
+
+
+def test_an_event_is_told_with_its_clip_or_without() -> None:
+    onset = detection(1)
+    head = f"chainsaw onset, peak 0.95, -32 dBFS, event {onset.event_id}, "
+    assert told(onset) == f"{head}no clip"
+    assert told(msgspec.structs.replace(onset, clip="x.flac")) == f"{head}clip x.flac"
