@@ -6,7 +6,10 @@ say what is done; one rename puts it there.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,9 @@ FOLDER = "parts"
 _SUFFIX = ".parquet"
 _FAILED = ".failed.parquet"
 PIECE = ".piece"
+
+_ABANDONED_S = 86400.0
+"""A draft takes a moment; clocks of machines that share a disk differ by less than this."""
 
 DETECTION = pa.struct(
     [
@@ -92,7 +98,7 @@ def write_part(path: Path, row: Mapping[str, Any], windows: pa.Table | None = No
 
 def commit(path: Path, content: bytes | pa.Buffer) -> None:
     """Put a file there by one rename; raise `RainwatchError` where that can't be done."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:12]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -127,8 +133,13 @@ class Done:
 
 
 def done_parts(out: Path) -> Done:
-    """List what there is."""
-    names = [name for name, _ in _entries(out)]
+    """List what there is; drafts of a run that was killed a day ago or earlier are taken away."""
+    names = []
+    for entry in _entries(out):
+        if entry.name.startswith("."):
+            _forget(entry)
+        else:
+            names.append(entry.name)
     return Done(
         frozenset(name for name in names if name.endswith(_SUFFIX)),
         frozenset(name for name in names if name.endswith(PIECE)),
@@ -137,17 +148,22 @@ def done_parts(out: Path) -> Done:
 
 def part_files(out: Path) -> Iterator[Path]:
     """Yield every part, in no order."""
-    for name, path in _entries(out):
-        if name.endswith(_SUFFIX):
-            yield Path(path)
+    for entry in _entries(out):
+        if entry.name.endswith(_SUFFIX):
+            yield Path(entry.path)
 
 
-def _entries(out: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and path of what is not a draft."""
+def _entries(out: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield parts, pieces and drafts; the names of the last begin with a dot."""
     try:
         for folder in os.scandir(out / FOLDER):
-            for entry in os.scandir(folder.path):
-                if not entry.name.startswith("."):
-                    yield entry.name, entry.path
+            yield from os.scandir(folder.path)
     except FileNotFoundError:
         return
+
+
+def _forget(draft: os.DirEntry[str]) -> None:
+    # Another run of the same may have put it in its place meanwhile.
+    with contextlib.suppress(OSError):
+        if time.time() - draft.stat().st_mtime > _ABANDONED_S:
+            Path(draft.path).unlink()

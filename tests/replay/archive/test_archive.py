@@ -215,6 +215,20 @@ def test_a_decoder_that_crashes_costs_its_own_recording(
     assert pq.read_table(dead).to_pylist()[0]["tries"] == 3
 
 
+def test_drafts_of_runs_killed_long_ago_go(night: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Those of a run that goes on beside this one don't."""
+    folder = tmp_path / "out" / "parts" / "ab"
+    hear([night], tmp_path / "out", tiny_model)
+    folder.mkdir(exist_ok=True)
+    old, young = folder / ".abcd.parquet-1", folder / ".abcd.parquet-2"
+    for draft in (old, young):
+        draft.touch()
+    os.utime(old, (time.time() - 100_000, time.time() - 100_000))
+    hear([night], tmp_path / "out", tiny_model)
+    assert not old.exists()
+    assert young.exists()
+
+
 def test_killed_at_random_moments_it_comes_out_the_same(
     night: Path, tiny_model: Path, tmp_path: Path, start: Start
 ) -> None:
