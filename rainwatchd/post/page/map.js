@@ -11,6 +11,7 @@ const CLOSEST = 0.05; // Metres to a unit of the picture.
 const FARTHEST = 20_000;
 const MOST_RINGS = 300;
 const MARGIN = 60;
+const EDGE = 40; // Units of the picture that a mark with its alert needs from its middle.
 
 /** Metres east and north of an origin; flat, which is right within a forest (equirectangular). */
 class Ground {
@@ -149,7 +150,8 @@ export class ForestMap {
     this.#ground = new Ground((south + north) / 2, (west + east) / 2);
     const around_m = 2.4 * (this.#post.about?.audible_m ?? 500);
     const [left, top] = this.#ground.at(north, west);
-    const scale = Math.max((2 * -left + around_m) / this.#width, (2 * -top + around_m) / this.#height);
+    const scale = Math.max((2 * -left + around_m) / (this.#width - 2 * EDGE),
+      (2 * -top + around_m) / (this.#height - 2 * EDGE));
     this.#view = { x: 0, y: 0, scale };
     const wanted = placed.find((device) => device.device_id === this.#wanted);
     if (!wanted) return;
