@@ -134,16 +134,17 @@ TRAIN := OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=
 OPEN_TRAIN := $(TRAIN) --licence open --examples 12000
 VERSION = --version $(shell $(BIN)/python -c 'import rainwatchd; print(rainwatchd.__version__)')
 
-build/fold%/model.onnx: $(VENV)/test.stamp
+# Tools that were installed anew make no model old.
+build/fold%/model.onnx: | $(VENV)/test.stamp
 	$(TRAIN) $(@D) --fold $*
 
-build/open-fold%/model.onnx: $(VENV)/test.stamp
+build/open-fold%/model.onnx: | $(VENV)/test.stamp
 	$(OPEN_TRAIN) $(@D) --fold $*
 
-build/final/model.onnx: $(VENV)/test.stamp
+build/final/model.onnx: | $(VENV)/test.stamp
 	$(TRAIN) $(@D) --name rainwatch-mobilenetv2 $(VERSION)
 
-build/open/model.onnx: $(VENV)/test.stamp
+build/open/model.onnx: | $(VENV)/test.stamp
 	$(OPEN_TRAIN) $(@D) --name rainwatch-open-mobilenetv2 $(VERSION)
 
 torture: $(VENV)/test.stamp
