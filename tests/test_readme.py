@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from rainwatchd import cli
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.config import options as config
 from rainwatchd.decision.events import Detection
+from rainwatchd.replay.exports import command
 from tests.broker import Broker, broker, until
 from tests.detections import detection
 
@@ -87,6 +89,14 @@ def test_every_option_exists(page: str, capsys: pytest.CaptureFixture[str]) -> N
     used = {option for command in commands for option in re.findall(r"--[\w.-]+", command)}
     assert used or page != "README.md"
     assert used <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_export_is_one(page: str) -> None:
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    for words in re.findall(r"\brainwatchd export ([^`#\n]*)", (ROOT / page).read_text()):
+        parser.parse_args(words.split())
 
 
 @pytest.mark.parametrize("page", PAGES)

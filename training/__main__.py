@@ -18,6 +18,21 @@ little is installed."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _run(words)
+    except ModuleNotFoundError as error:
+        extra = "adapt" if words[:1] == ["adapt"] else "training"
+        print(
+            f"training: {error.name} is missing: pip install 'rainwatchd[{extra}]'", file=sys.stderr
+        )
+    except RainwatchError as error:
+        print(f"training: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"training: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+    return 1
+
+
+def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     chosen = [name for name in _COMMANDS if name in words[:1]]
@@ -29,14 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.configure(commands.add_parser(name, help=summary, description=summary))
     options = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        modules[options.command].command(options)
-    except RainwatchError as error:
-        print(f"training: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"training: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
-        return 1
+    modules[options.command].command(options)
     return 0
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-from rainwatchd.audio.devices import choose, list_devices
+from rainwatchd.audio.devices import choose, some_devices
 from rainwatchd.audio.losses import Losses
 from rainwatchd.audio.microphone import Microphone, restart_portaudio
 from rainwatchd.audio.options import AudioOptions
@@ -276,7 +276,7 @@ class _Opening(threading.Thread):
         try:
             if self._rate_hz is not None:
                 restart_portaudio()
-            device = choose(self._options.device, list_devices())
+            device = choose(self._options.device, some_devices())
             channel = self._options.channel_number
             microphone = Microphone(device.index, channel, self._rate_hz)
             microphone.open()

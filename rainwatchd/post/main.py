@@ -12,7 +12,6 @@ from pathlib import Path
 from rainwatchd import __version__
 from rainwatchd.errors import ConfigError, RainwatchError
 from rainwatchd.post.options import PostConfig, load
-from rainwatchd.post.web.accounts import Accounts
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -29,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_CONFIG
     except RainwatchError as error:
         return _fail(error, EXIT_FAILURE)
+    except ModuleNotFoundError as error:
+        return _fail(f"{error.name} is missing: pip install 'rainwatchd[post]'", EXIT_FAILURE)
     except OSError as error:
         return _fail(f"{error.filename or 'output'}: {error.strerror}", EXIT_FAILURE)
     except KeyboardInterrupt:
@@ -39,6 +40,8 @@ def _run(words: Sequence[str]) -> int:
     parser = _parser()
     args, others = parser.parse_known_args(words)
     config = load(args.config, _settings(others, parser))
+    from rainwatchd.post.web.accounts import Accounts
+
     accounts = Accounts(Path(config.state_directory))
     if args.add_user is not None:
         accounts.put(args.add_user, args.role, _password())

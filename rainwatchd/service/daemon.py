@@ -180,13 +180,15 @@ class Daemon:
         if self._meter.windows == windows:
             return
         self._spectrum.show(self._listener)
-        if self._live.watched:
-            glimpse = self._meter.glimpse(self._board.status, self._listener.clock.rate_hz)
-            if glimpse is not None:
-                self._live.tell(glimpse)
+        self._tell_lookers()
         if self._verbose:
             line = self._meter.live_line(self._listener.clock.rate_hz)
             sys.stderr.write(f"\r\x1b[K{line}" if sys.stderr.isatty() else f"{line}\n")
+
+    def _tell_lookers(self) -> None:
+        if self._live.watched:
+            rate_hz, deaf = self._listener.clock.rate_hz, self._microphone.recovering
+            self._live.tell(self._meter.glimpse(self._board.status, rate_hz, deaf=deaf))
 
     def _queue(self, detections: Iterable[Detection]) -> None:
         for detection in detections:
@@ -214,6 +216,7 @@ class Daemon:
             self._reload()
         if self._microphone.recovering:
             self._notify.watchdog()
+            self._tell_lookers()
         now_s = time.monotonic()
         if now_s >= self._anchor_due_s:
             self._anchor_due_s = now_s + ANCHOR_S

@@ -165,19 +165,18 @@ class Meter:
         self._latency_s = None
         return health
 
-    def glimpse(self, status: Status, rate_hz: int) -> Glimpse | None:
-        """Describe the newest window for who looks; None before the first."""
-        newest, factor = self._newest, self.real_time_factor(rate_hz)
-        if newest is None:
-            return None
+    def glimpse(self, status: Status, rate_hz: int, *, deaf: bool) -> Glimpse:
+        """Describe the newest window for who looks; before the first, or when `deaf`, the state."""
+        newest = None if deaf else self._newest
+        factor = None if deaf else self.real_time_factor(rate_hz)
         return Glimpse(
             device_id=status.device_id,
             model=status.model,
             state=status.state,
             reasons=status.reasons,
-            level_dbfs=round(newest.level_dbfs, 1),
+            level_dbfs=None if newest is None else round(newest.level_dbfs, 1),
             real_time_factor=None if factor is None else round(factor, 3),
-            scores=self._scores(newest, 3),
+            scores={} if newest is None else self._scores(newest, 3),
         )
 
     def live_line(self, rate_hz: int) -> str:

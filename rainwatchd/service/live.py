@@ -72,6 +72,8 @@ def _show(glimpse: Glimpse, said: str | None) -> str:
     head = "; ".join([glimpse.state, *glimpse.reasons])
     if head != said:
         print(f"{clear}{glimpse.device_id}, {glimpse.model}: {head}")
+    if glimpse.level_dbfs is None:
+        return head
     ranked = sorted(glimpse.scores.items(), key=lambda item: -item[1])
     scores = "  ".join(f"{label} {score:.2f}" for label, score in ranked)
     speed = "" if glimpse.real_time_factor is None else f"  {glimpse.real_time_factor:.3f} x"

@@ -21,13 +21,13 @@ MOST_LOOKERS = 8
 
 
 class Glimpse(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of JSON: the newest window and how the device is."""
+    """One line of JSON: how the device is, and the newest window where it hears anything."""
 
     device_id: str
     model: str
     state: Literal["online", "degraded", "offline"]
     reasons: list[str]
-    level_dbfs: float
+    level_dbfs: float | None
     real_time_factor: float | None
     scores: dict[str, float]
 

@@ -293,13 +293,16 @@ def test_a_sound_server_that_stays_frozen_ends_the_process_for_systemd(
 
 
 def test_without_a_microphone_it_starts_and_says_so(
-    start: Start, server: SoundServer, subscriber: Subscriber
+    start: Start, server: SoundServer, subscriber: Subscriber, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.kill()
     daemon = start()
     daemon.until_ready()
     daemon.until(lambda: reasons(subscriber), "degraded")
     assert reasons(subscriber)[0].startswith("microphone: ")
+    assert main(["live", "--once", "--json", "--state_directory", str(daemon.state)]) == 0
+    glimpse = json.loads(capsys.readouterr().out)
+    assert (glimpse["state"], glimpse["level_dbfs"], glimpse["scores"]) == ("degraded", None, {})
     daemon.until_heartbeat()
     server.start()
     server.play_noise()

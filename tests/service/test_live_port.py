@@ -60,6 +60,19 @@ def test_the_command_shows_level_scores_and_state(
     ]
 
 
+def test_without_sound_it_shows_the_state_at_once(
+    folder: Path, port: LivePort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["live", "--once", "--state_directory", str(folder)]
+    looker = threading.Thread(target=lambda: main(words))
+    looker.start()
+    until(lambda: port.watched, "the looker")
+    port.tell(msgspec.structs.replace(GLIMPSE, level_dbfs=None, real_time_factor=None, scores={}))
+    looker.join(30)
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["canopy-7, tiny 1: degraded; mqtt: nothing listens there"]
+
+
 def test_who_does_not_read_is_left_and_too_many_are_turned_away(
     folder: Path, port: LivePort
 ) -> None:
