@@ -33,9 +33,9 @@ EXIT_INTERRUPTED = 130
 
 SUBCOMMANDS: Mapping[str, str] = {
     "calibrate": "rainwatchd.replay.calibration.command",
-    "events": "rainwatchd.service.events",
+    "events": "rainwatchd.service.commands.events",
     "export": "rainwatchd.replay.exports.command",
-    "live": "rainwatchd.service.live",
+    "live": "rainwatchd.service.commands.live",
 }
 """What is neither listening nor replaying -> the module that does it: its first docstring line is
 the help, ``configure(parser)`` describes the options, ``run(options)`` returns the exit status."""
@@ -134,7 +134,7 @@ def _replay(args: argparse.Namespace, config: Config, parser: argparse.ArgumentP
 
 
 def _check(config: Config) -> int:
-    from rainwatchd.service.check import check
+    from rainwatchd.service.commands.check import check
 
     failed = False
     for finding in check(config):
@@ -144,7 +144,7 @@ def _check(config: Config) -> int:
 
 
 def _list_devices() -> int:
-    from rainwatchd.audio.devices import some_devices
+    from rainwatchd.audio.capture.devices import some_devices
 
     for device in some_devices():
         default = ", the default" if device.is_default else ""

@@ -10,11 +10,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from rainwatchd.alerts.broker.mqtt import MqttError, MqttOptions
+from rainwatchd.alerts.broker.reconnection import Reconnection
+from rainwatchd.alerts.broker.session import Handler, Sent, Session
 from rainwatchd.alerts.delivery import Delivery, Outgoing, ReadClip
-from rainwatchd.alerts.mqtt import MqttError, MqttOptions
 from rainwatchd.alerts.outbox import Outbox
-from rainwatchd.alerts.reconnection import Reconnection
-from rainwatchd.alerts.session import Handler, Sent, Session
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.errors import Report
 

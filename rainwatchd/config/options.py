@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import yaml
 
-from rainwatchd.alerts.mqtt import FILES, MqttOptions, unusable
+from rainwatchd.alerts.broker.mqtt import FILES, MqttOptions, unusable
 from rainwatchd.alerts.outbox import OutboxOptions
 from rainwatchd.audio.formats import printable
 from rainwatchd.audio.options import AudioOptions

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import msgspec
 import yaml
 
-from rainwatchd.alerts.credentials import is_loopback
-from rainwatchd.alerts.mqtt import BrokerOptions
+from rainwatchd.alerts.broker.credentials import is_loopback
+from rainwatchd.alerts.broker.mqtt import BrokerOptions
 from rainwatchd.config.inspection import Inspection, fits, is_section
 from rainwatchd.config.lines import Document
 from rainwatchd.config.reading import read

@@ -15,8 +15,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from rainwatchd.alerts.mqtt import CONNECT_TIMEOUT_S, BrokerOptions, MqttError, explained
-from rainwatchd.alerts.session import exchange, hung_up, refused, sign_in
+from rainwatchd.alerts.broker.mqtt import CONNECT_TIMEOUT_S, BrokerOptions, MqttError, explained
+from rainwatchd.alerts.broker.session import exchange, hung_up, refused, sign_in
 from rainwatchd.errors import ConfigError
 
 SESSION_S = 60 * 24 * 3600

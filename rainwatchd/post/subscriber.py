@@ -19,7 +19,7 @@ from collections.abc import Callable
 import msgspec
 from paho.mqtt.client import MQTTMessage
 
-from rainwatchd.alerts.mqtt import MqttError
+from rainwatchd.alerts.broker.mqtt import MqttError
 from rainwatchd.post.messages import (
     SUBSCRIPTION,
     Clip,

@@ -17,8 +17,8 @@ from rainwatchd.alerts.feedback import Feedback, FeedbackDesk
 from rainwatchd.alerts.outbox import Outbox
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink
+from rainwatchd.audio.capture.supervision import SupervisedMicrophone
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
-from rainwatchd.audio.supervision import SupervisedMicrophone
 from rainwatchd.config.options import Config
 from rainwatchd.decision.events import Detection, Status
 from rainwatchd.errors import RainwatchError

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from rainwatchd.alerts.mqtt import MqttError, MqttOptions
+from rainwatchd.alerts.broker.mqtt import MqttError, MqttOptions
+from rainwatchd.alerts.broker.session import Session
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
-from rainwatchd.alerts.session import Session
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink
 from rainwatchd.errors import RainwatchError
@@ -239,7 +239,7 @@ def test_a_frozen_broker_is_left_and_what_it_took_is_sent_again(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rainwatchd.alerts.delivery.ACKNOWLEDGE_WITHIN_S", 1.0)
-    monkeypatch.setattr("rainwatchd.alerts.session.CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("rainwatchd.alerts.broker.session.CONNECT_TIMEOUT_S", 1.0)
     with Subscriber(broker.port) as subscriber, device(tmp_path, port=broker.port) as canopy:
         until(lambda: canopy.uplink.connected, "a connection")
         broker.send(signal.SIGSTOP)
@@ -465,7 +465,7 @@ def stranger(answer: bytes | None) -> Iterator[int]:
 def test_a_broker_that_accepts_and_never_answers(
     tmp_path: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch, tls: bool
 ) -> None:
-    monkeypatch.setattr("rainwatchd.alerts.session.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("rainwatchd.alerts.broker.session.CONNECT_TIMEOUT_S", 0.5)
     with stranger(None) as port:
         options = tls_options(certificates) if tls else {}
         with device(tmp_path, port=port, **options) as canopy:
@@ -491,7 +491,7 @@ def test_a_broker_that_accepts_and_never_answers(
 def test_a_server_that_speaks_something_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr("rainwatchd.alerts.session.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("rainwatchd.alerts.broker.session.CONNECT_TIMEOUT_S", 0.5)
     with stranger(answer) as port, device(tmp_path, port=port) as canopy:
         canopy.put(1)
         until(lambda: canopy.trouble, "some trouble")
@@ -502,7 +502,7 @@ def test_a_server_that_speaks_something_else(
 def test_trouble_is_one_warning_however_long_it_lasts(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rainwatchd.alerts.reconnection.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("rainwatchd.alerts.broker.reconnection.FIRST_BACKOFF_S", 0.01)
     with (
         caplog.at_level(logging.DEBUG),
         device(tmp_path, port=free_port(), backoff_max_s=1.0) as canopy,
@@ -645,8 +645,8 @@ def test_what_is_told_to_the_device_reaches_it_even_while_it_is_away(
 def test_an_onset_does_not_wait_for_the_next_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rainwatchd.alerts.reconnection.FIRST_BACKOFF_S", 3600.0)
-    monkeypatch.setattr("rainwatchd.alerts.reconnection.URGENT_FLOOR_S", 0.1)
+    monkeypatch.setattr("rainwatchd.alerts.broker.reconnection.FIRST_BACKOFF_S", 3600.0)
+    monkeypatch.setattr("rainwatchd.alerts.broker.reconnection.URGENT_FLOOR_S", 0.1)
     (tmp_path / "broker").mkdir()
     broker = Broker(tmp_path / "broker")
     with device(tmp_path, port=broker.port, backoff_max_s=3600.0) as canopy:

@@ -28,7 +28,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.broker.mqtt import MqttOptions
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink

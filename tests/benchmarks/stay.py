@@ -26,7 +26,7 @@ import psutil
 import soundfile
 import soxr
 
-from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts.broker.mqtt import MqttOptions
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.config.options import Config
 from rainwatchd.hearing.classifier import Classifier

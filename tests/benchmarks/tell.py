@@ -23,8 +23,8 @@ import soundfile
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
+from rainwatchd.alerts.broker.mqtt import MqttOptions
 from rainwatchd.alerts.ledger import Ledger, Message
-from rainwatchd.alerts.mqtt import MqttOptions
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink

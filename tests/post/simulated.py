@@ -19,10 +19,10 @@ import numpy as np
 import soundfile
 import soxr
 
+from rainwatchd.audio.capture.supervision import SupervisedMicrophone
 from rainwatchd.audio.options import AudioOptions
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.audio.samples import Floats
-from rainwatchd.audio.supervision import SupervisedMicrophone
 from rainwatchd.cli import main
 from rainwatchd.errors import Report
 

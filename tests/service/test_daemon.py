@@ -16,9 +16,9 @@ import pytest
 import soundfile
 import soxr
 
+from rainwatchd.alerts.broker.mqtt import MqttOptions
 from rainwatchd.alerts.feedback import Feedback
-from rainwatchd.alerts.mqtt import MqttOptions
-from rainwatchd.audio import supervision
+from rainwatchd.audio.capture import supervision
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.cli import main
 from rainwatchd.clips.labels import decode

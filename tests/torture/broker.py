@@ -15,8 +15,9 @@ from unittest import mock
 
 import msgspec
 
-from rainwatchd.alerts import delivery, reconnection, session, uplink
-from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts import delivery, uplink
+from rainwatchd.alerts.broker import reconnection, session
+from rainwatchd.alerts.broker.mqtt import MqttOptions
 from rainwatchd.alerts.outbox import Outbox, OutboxOptions
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.alerts.uplink import Uplink

@@ -17,8 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rainwatchd.alerts import delivery, outbox, reconnection, uplink
-from rainwatchd.alerts.mqtt import MqttOptions
+from rainwatchd.alerts import delivery, outbox, uplink
+from rainwatchd.alerts.broker import reconnection
+from rainwatchd.alerts.broker.mqtt import MqttOptions
 from rainwatchd.alerts.topics import Topics
 from rainwatchd.decision.clock import StreamClock
 from rainwatchd.decision.decision import Decision

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.requests import Request
 
-from rainwatchd.alerts.credentials import is_loopback
+from rainwatchd.alerts.broker.credentials import is_loopback
 from rainwatchd.post.options import ListenOptions
 from rainwatchd.post.web.accounts import COOKIE, Accounts, Role
 

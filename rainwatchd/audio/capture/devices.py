@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rainwatchd.audio.microphone import portaudio
+from rainwatchd.audio.capture.microphone import portaudio
 from rainwatchd.errors import AudioError
 
 _ALSA_CARD = re.compile(r"\(hw:(\d+),\d+\)")

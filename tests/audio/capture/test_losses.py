@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rainwatchd.audio.losses import Lateness, Losses
+from rainwatchd.audio.capture.losses import Lateness, Losses
 
 RATE_HZ = 48_000
 BLOCK = RATE_HZ // 5

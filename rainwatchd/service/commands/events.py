@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from rainwatchd.service.commands.place import configure_place, place
 from rainwatchd.service.history import Heard, read
-from rainwatchd.service.place import configure_place, place
 
 _UNIT_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 

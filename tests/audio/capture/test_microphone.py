@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from rainwatchd.audio.microphone import Microphone, restart_portaudio
+from rainwatchd.audio.capture.microphone import Microphone, restart_portaudio
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.errors import AudioError
 from tests.microphone import RATE_HZ, SoundServer

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from rainwatchd.alerts.credentials import is_loopback
+from rainwatchd.alerts.broker.credentials import is_loopback
 from rainwatchd.errors import RainwatchError
 
 CONNECT_TIMEOUT_S = 15.0

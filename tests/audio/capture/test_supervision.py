@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from rainwatchd.audio import supervision
-from rainwatchd.audio.microphone import restart_portaudio
+from rainwatchd.audio.capture import supervision
+from rainwatchd.audio.capture.microphone import restart_portaudio
+from rainwatchd.audio.capture.supervision import SupervisedMicrophone
 from rainwatchd.audio.options import AudioOptions
 from rainwatchd.audio.ring import Chunk, Gap, RingBuffer
-from rainwatchd.audio.supervision import SupervisedMicrophone
 from rainwatchd.errors import AudioError
 from tests.broker import until
 from tests.microphone import SoundServer

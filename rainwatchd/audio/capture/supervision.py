@@ -6,9 +6,9 @@ import logging
 import threading
 import time
 
-from rainwatchd.audio.devices import choose, some_devices
-from rainwatchd.audio.losses import Losses
-from rainwatchd.audio.microphone import Microphone, restart_portaudio
+from rainwatchd.audio.capture.devices import choose, some_devices
+from rainwatchd.audio.capture.losses import Losses
+from rainwatchd.audio.capture.microphone import Microphone, restart_portaudio
 from rainwatchd.audio.options import AudioOptions
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.errors import AudioError, Report

@@ -21,13 +21,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from rainwatchd.alerts.credentials import (
+from rainwatchd.alerts.broker.credentials import (
     Credentials,
     changed_password,
     no_password,
     read_credentials,
 )
-from rainwatchd.alerts.mqtt import (
+from rainwatchd.alerts.broker.mqtt import (
     CONNECT_TIMEOUT_S,
     PLAINTEXT,
     BrokerOptions,

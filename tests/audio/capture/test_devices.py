@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rainwatchd.audio import devices
-from rainwatchd.audio.devices import InputDevice, choose, list_devices
+from rainwatchd.audio.capture import devices
+from rainwatchd.audio.capture.devices import InputDevice, choose, list_devices
 from rainwatchd.errors import AudioError
 
 ONBOARD = InputDevice(0, "HDA Intel: ALC (hw:0,0)", 2, 44_100, True, "PCH", None)

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from rainwatchd.errors import RainwatchError
-from rainwatchd.service.events import table
+from rainwatchd.service.commands.events import table
+from rainwatchd.service.commands.place import configure_place, place
 from rainwatchd.service.history import read
 from rainwatchd.service.live_port import Glimpse, connected, socket_path
-from rainwatchd.service.place import configure_place, place
 
 LAST_EVENTS = 5
 

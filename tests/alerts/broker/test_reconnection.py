@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rainwatchd.alerts.reconnection import URGENT_FLOOR_S, Reconnection
+from rainwatchd.alerts.broker.reconnection import URGENT_FLOOR_S, Reconnection
 
 
 class Time:

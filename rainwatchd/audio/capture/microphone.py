@@ -10,8 +10,8 @@ import time
 from types import ModuleType
 from typing import Any
 
+from rainwatchd.audio.capture.losses import Lateness
 from rainwatchd.audio.channels import Mixer, check_channel
-from rainwatchd.audio.losses import Lateness
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.audio.samples import Floats
 from rainwatchd.errors import AudioError

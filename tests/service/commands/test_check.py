@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rainwatchd.alerts.mqtt import MqttOptions
-from rainwatchd.audio.microphone import restart_portaudio
+from rainwatchd.alerts.broker.mqtt import MqttOptions
+from rainwatchd.audio.capture.microphone import restart_portaudio
 from rainwatchd.cli import main
 from rainwatchd.config.options import Config
 from rainwatchd.config.trials import Finding
-from rainwatchd.service import check as check_module
-from rainwatchd.service.check import check
+from rainwatchd.service.commands import check as check_module
+from rainwatchd.service.commands.check import check
 from tests.broker import Broker, Subscriber, free_port, running
 from tests.microphone import SoundServer
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from rainwatchd.alerts.mqtt import MqttOptions
-from rainwatchd.alerts.session import Session
+from rainwatchd.alerts.broker.mqtt import MqttOptions
+from rainwatchd.alerts.broker.session import Session
 from rainwatchd.alerts.topics import Topics
-from rainwatchd.audio.devices import choose, some_devices
-from rainwatchd.audio.microphone import Microphone
+from rainwatchd.audio.capture.devices import choose, some_devices
+from rainwatchd.audio.capture.microphone import Microphone
 from rainwatchd.audio.ring import RingBuffer
 from rainwatchd.config.options import Config
 from rainwatchd.config.trials import Finding, tried

@@ -1,0 +1,1 @@
+"""Microphones: found, opened, counted upon, and opened again."""
