@@ -22,8 +22,9 @@ from playwright.sync_api import Page
 from tests.benchmarks.post import Row, detection
 from tests.broker import Broker
 from tests.post.browser import chromium
-from tests.post.crowd import fill, health
+from tests.post.crowd import fill
 from tests.post.running import Publisher, running
+from tests.post.said import health
 
 PAGE = Path(__file__).parents[2] / "rainwatchd/post/page"
 ALERTS = 40

@@ -6,31 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from rainwatchd.post.messages import Health, Status, milliseconds, text
+from rainwatchd.post.messages import Status, milliseconds
 from rainwatchd.post.records.store import Store
+from tests.post.said import health
 
 DEVICES = 10_000
 SILENT = "board-07321"
-
-
-def health(device_id: str, time_ms: int) -> Health:
-    return Health(
-        device_id=device_id,
-        time=text(time_ms),
-        clock_synced=True,
-        uptime_s=1e5,
-        level_dbfs=-47.2,
-        overruns=0,
-        gaps=0,
-        drops=0,
-        real_time_factor=0.2,
-        latency_s=0.3,
-        outbox_depth=0,
-        outbox_dropped=0,
-        disk_free_bytes=10**10,
-        temperature_c=51.5,
-        top_scores={"chainsaw": 0.02},
-    )
 
 
 def status(device_id: str) -> Status:

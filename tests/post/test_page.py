@@ -24,6 +24,7 @@ from tests.broker import Broker, Subscriber, until
 from tests.detections import detection
 from tests.post.browser import PHONE, Visit, url
 from tests.post.running import Publisher, RunningPost, running
+from tests.post.said import health
 
 pytestmark = pytest.mark.slow
 
@@ -91,27 +92,6 @@ def status(device_id: str, state: Any = "online", *reasons: str) -> Status:
         version="0.2.0",
         model="tiny 1",
         model_digest="0" * 64,
-    )
-
-
-def health(device_id: str) -> Health:
-    return Health(
-        device_id=device_id,
-        time=utc_text(datetime.now(UTC)),
-        clock_synced=True,
-        uptime_s=4000.0,
-        level_dbfs=-47.2,
-        overruns=0,
-        drops=0,
-        gaps=0,
-        real_time_factor=0.2,
-        latency_s=0.3,
-        outbox_depth=3,
-        outbox_dropped=0,
-        feedback={"taken": 1, "void": 0, "unknown": 2, "lost": 0},
-        disk_free_bytes=12_300_000_000,
-        temperature_c=51.5,
-        top_scores={"chainsaw": 0.02},
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rainwatchd.decision.events import Detection, Health, Status
+from rainwatchd.decision.events import Detection, Status
 from rainwatchd.post.messages import Feedback, Message, VoidError, milliseconds, read, text
 from rainwatchd.post.options import Position, StorageOptions
 from rainwatchd.post.records.clips import ClipFolder
@@ -22,6 +22,7 @@ from rainwatchd.post.records.registry import Registry
 from rainwatchd.post.records.store import Store, StoreError
 from rainwatchd.post.records.verdicts import Verdicts
 from tests.detections import detection, event
+from tests.post.said import health
 
 NOON_MS = milliseconds("2024-05-12T12:00:00.000Z")
 
@@ -67,28 +68,6 @@ def records(tmp_path: Path) -> Iterator[Records]:
     kept = Records(tmp_path)
     yield kept
     kept.store.close()
-
-
-def health(device_id: str = "canopy-7", time_ms: int = NOON_MS, **changes: Any) -> Health:
-    values: dict[str, Any] = {
-        "device_id": device_id,
-        "time": text(time_ms),
-        "clock_synced": True,
-        "uptime_s": 60.0,
-        "level_dbfs": -50.0,
-        "overruns": 0,
-        "gaps": 0,
-        "drops": 0,
-        "real_time_factor": 0.1,
-        "latency_s": 0.1,
-        "outbox_depth": 0,
-        "outbox_dropped": 0,
-        "feedback": {},
-        "disk_free_bytes": 10**9,
-        "temperature_c": 40.0,
-        "top_scores": {"chainsaw": 0.1},
-    }
-    return Health(**values | changes)
 
 
 def status(state: Any = "online", device_id: str = "canopy-7") -> Status:
@@ -306,7 +285,7 @@ def the_device(records: Records, device_id: str = "canopy-7") -> dict[str, Any]:
 
 
 def test_a_device_is_silent_when_nothing_is_heard_or_it_is_offline(records: Records) -> None:
-    records.hear(status(), health())
+    records.hear(status(), health(time_ms=NOON_MS))
     assert not the_device(records)["silent"]
     records.now_ms += 301_000
     assert the_device(records)["silent"]
@@ -365,9 +344,9 @@ def test_a_week_is_kept_by_the_hour(records: Records) -> None:
         "messages": 2,
         "level_dbfs": -45.0,
         "temperature_c": 30.0,
-        "disk_free_bytes": 10**9,
-        "outbox_depth": 0,
-        "real_time_factor": 0.1,
+        "disk_free_bytes": 12_300_000_000,
+        "outbox_depth": 3,
+        "real_time_factor": 0.2,
     }
 
 
