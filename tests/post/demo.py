@@ -126,7 +126,9 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="of the page")
     parser.add_argument("--keep-devices", action="store_true", help="let none fall silent")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A shell has what runs in its background ignore Ctrl-C.
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rainwatch-post-")))
         broker_port = start_broker(folder, stack)

@@ -46,8 +46,10 @@ def run(options: argparse.Namespace) -> int:
             into = options.into or options.folder / "export" / options.to
             into.mkdir(parents=True, exist_ok=True)
             _module(FORMS[options.to]).write(options.folder, into)
+            print(f"{options.to}: written into {into}")
         if options.report is not None:
             _module("page").write(options.folder, options.report)
+            print(f"report: {options.report}")
     except ModuleNotFoundError as error:
         raise RainwatchError("export needs pyarrow: pip install 'rainwatchd[archive]'") from error
     return 0

@@ -167,6 +167,17 @@ def test_a_recording_that_is_gone_is_shown_without_sound(tiny_model: Path, tmp_p
     assert text.count("<audio") == 1
 
 
+def test_it_says_where_it_wrote(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_night(tmp_path / "night")
+    out, page = heard(tmp_path / "night" / "a", tmp_path / "out", tiny_model), tmp_path / "x.html"
+    capsys.readouterr()
+    assert main(["export", str(out), "--to", "csv", "--report", str(page)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"csv: written into {out / 'export' / 'csv'}", f"report: {page}"]
+
+
 def test_what_is_no_archive_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(tmp_path), "--to", "csv"]) == 1
     assert "no archive; `rainwatchd --file PATH --out" in capsys.readouterr().err
