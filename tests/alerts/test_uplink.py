@@ -276,12 +276,14 @@ def test_a_user_without_a_password_is_told_where_it_was_looked_for(
         monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
         with device(tmp_path, port=broker.port, user="ranger") as canopy:
             said = canopy.await_trouble("Not authorized")
-            unmanaged = "systemd, which would hand over the credential mqtt-password, didn't start"
-            assert f"; {without}{unmanaged} this" in said
+            unmanaged = "systemd, which hands over the one in /etc/credstore, didn't start this"
+            assert f"; {without}{unmanaged}" in said
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
         with device(tmp_path, port=broker.port, user="ranger") as canopy:
             said = canopy.await_trouble("Not authorized")
-            assert said.endswith(f"{without}systemd handed over no credential mqtt-password")
+            assert said.endswith(
+                f"{without}systemd found none in /etc/credstore when it started this"
+            )
 
 
 def test_password_as_a_systemd_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,9 +33,9 @@ def no_password(user: str) -> str:
     """Say where a password for `user` was looked for, none having been found."""
     started = "CREDENTIALS_DIRECTORY" in os.environ
     credential = (
-        "systemd handed over no credential mqtt-password"
+        "systemd found none in /etc/credstore when it started this"
         if started
-        else "systemd, which would hand over the credential mqtt-password, didn't start this"
+        else "systemd, which hands over the one in /etc/credstore, didn't start this"
     )
     return f"mqtt.user is {user}, without a password: mqtt.password_file is null, and {credential}"
 
