@@ -2,7 +2,7 @@
 
 libsndfile decodes no more than the last page's granule position says (RFC 3533, 6). That page and
 the stream's head are decoded by themselves: the position has to be behind that of the page before
-by as much as comes out, less what the encoder filled its last packet with.
+by as much as comes out, less what the encoder filled its last packet with: less than that packet.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ _BLOCK_BYTES = 1 << 17
 
 _MOST_HEAD_BYTES = 1 << 22
 """The pages before the first of sound; they may hold a picture."""
-
-_SPARE_S = 0.25
-"""Twice the longest packet of either codec: what an encoder may have filled up at the end."""
 
 _MOST_GRANULES = 2**60
 """More is no count."""
@@ -68,6 +65,21 @@ class Page(NamedTuple):
         """Which stream it is of."""
         return self.content[14:18]
 
+    @property
+    def without_last_packet(self) -> Page | None:
+        """The page with one packet less; None if there is no more than one in it."""
+        first = 27
+        end = first + self.content[26]
+        start = end - 1
+        while start > first and self.content[start - 1] == 255:
+            start -= 1
+        if start <= first:
+            return None
+        kept = end + sum(self.content[first:start])
+        count = bytes([start - first])
+        content = self.content[:26] + count + self.content[first:start] + self.content[end:kept]
+        return Page(self.at, content)
+
     def telling(self, granule: int, number: int | None = None) -> bytes:
         """Return the page with another position and, if given, another place in the stream."""
         head = self.content[:6] + struct.pack("<q", granule) + self.content[14:22]
@@ -94,6 +106,8 @@ def corrected(descriptor: int, at: int, size: int) -> Correction | None:
     opus = head[0].content.find(b"OpusHead")
     try:
         held, rate_hz = _held(head, last)
+        shorter = last.without_last_packet
+        spare = held if shorter is None else held - _held(head, shorter)[0]
     except soundfile.SoundFileError:
         return None
     counted_hz = rate_hz if opus < 0 else _OPUS_RATE_HZ
@@ -101,7 +115,7 @@ def corrected(descriptor: int, at: int, size: int) -> Correction | None:
     if opus >= 0:
         # Decoded by itself, the last page loses what is skipped at the start.
         end += int.from_bytes(head[0].content[opus + 10 : opus + 12], "little")
-    if last.granule >= end - round(_SPARE_S * counted_hz) or end > _MOST_GRANULES:
+    if last.granule >= end - spare / rate_hz * counted_hz or end > _MOST_GRANULES:
         return None
     # Vorbis gives no sound of the first packet: further than it goes, it ends where the pages do.
     told = end + counted_hz if opus < 0 else end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rainwatchd.audio.files.granules import corrected, page_before
 from rainwatchd.audio.files.part import Part, read_at
 
@@ -21,17 +23,23 @@ def ogg_part(descriptor: int, at: int, size: int) -> Part | None:
     if read_at(descriptor, at, 5) != b"OggS\0":
         return None
     odd = _unended(descriptor, at, size)
-    if (correction := corrected(descriptor, at, size)) is None:
-        return Part(at, size, chained=_chained, odd=odd)
-    return Part(
-        at,
-        size,
-        instead=(correction.at, correction.page),
-        promised=correction.promised,
-        counted=False,
-        chained=_chained,
-        odd=odd,
-    )
+    part = _corrected_part(descriptor, at, size) or Part(at, size)
+    return replace(part, chained=_chained, revised=_revised, odd=odd)
+
+
+def _corrected_part(descriptor: int, at: int, stop: int) -> Part | None:
+    """Return the stream from `at` to `stop` with another end; None if its own is right."""
+    correction = corrected(descriptor, at, stop)
+    if correction is None:
+        return None
+    instead = correction.at, correction.page
+    return Part(at, stop, instead=instead, promised=correction.promised, counted=False)
+
+
+def _revised(descriptor: int, at: int, following: int) -> Part | None:
+    """Correct a stream's end once it is known where the next begins: both may have one number."""
+    part = _corrected_part(descriptor, at, following)
+    return None if part is None else replace(part, following=following)
 
 
 def _unended(descriptor: int, at: int, size: int) -> str | None:

@@ -35,6 +35,11 @@ class Part:
     """Finds it: of a descriptor, this part's start, where decoding has stopped, the file's size."""
     then: Part | None = None
     """The part that follows, where it is known already."""
+    revised: Callable[[int, int, int], Part | None] | None = None
+    """Returns this part with another end, if what follows it shows that its own was wrong.
+
+    Takes a descriptor, this part's start, and where what follows begins.
+    """
     odd: str | None = None
     """What is odd about it."""
     unreadable: int = 0

@@ -14,6 +14,9 @@ from rainwatchd.audio.samples import Floats
 _SPARE_S = 0.05
 """A length that is wrong by less is not worth a word."""
 
+_SKIPPED_FRAMES = 1 << 15
+"""At once, of what was heard before."""
+
 _LEAST_LOST_BYTES = 8192
 _LEAST_LOST_S = 0.5
 """Bytes behind compressed sound that are fewer may be anything but sound."""
@@ -71,7 +74,13 @@ class FileReader:
     def read(self, frames: int) -> Floats:
         """Return up to `frames` samples, shape ``(n, channels)``; none at the end of the last."""
         while True:
-            block: Floats = self._file.read(frames, dtype="float32", always_2d=True)
+            try:
+                block: Floats = self._file.read(frames, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError:
+                # At the seam between two streams of one number libsndfile may give up.
+                if not self._revise(self._following):
+                    raise
+                continue
             self.frames_read += len(block)
             self._part_frames += len(block)
             if len(block) or not self._go_on():
@@ -143,6 +152,31 @@ class FileReader:
         heard = f"{self._read_s:.3f} s of the {promised_s:.3f} s"
         return f"cut short: {heard} that its header promises"
 
+    @property
+    def _following(self) -> int:
+        """Where what follows begins, if that is known already; else where the file ends."""
+        part = None
+        if self._part.revised is not None:
+            part = next_part(self._descriptor, self._part, self._reached, self._size)
+        return self._size if part is None else part.start
+
+    def _revise(self, following: int) -> bool:
+        """Go on with the part that has ended, if it has more sound before `following`."""
+        ended, heard = self._file, self._part_frames
+        revised = self._part.revised
+        part = None if revised is None else revised(self._descriptor, self._part.start, following)
+        if part is None or part.instead == self._part.instead:
+            return False
+        self._open(part)
+        ended.close()
+        # libsndfile fails to seek into an Opus' last page.
+        while self._part_frames < heard:
+            skipped = len(self._file.read(min(_SKIPPED_FRAMES, heard - self._part_frames)))
+            if not skipped:
+                break
+            self._part_frames += skipped
+        return True
+
     def _go_on(self) -> bool:
         """Open what follows the part that has ended; False if that is nothing to be heard."""
         if self._over:
@@ -150,6 +184,8 @@ class FileReader:
         part = next_part(self._descriptor, self._part, self._reached, self._size)
         if part is None or part.start <= self._part.start:
             return False
+        if self._revise(part.start):
+            return True
         self._shortfall = self._shortfall or self._missing()
         self._ended_s = self._read_s
         place = f"heard to {self._read_s:.3f} s; another recording that follows there"
