@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
+_LAST_PLACE = (1 << 63) - 1
+"""No file is longer; what a header of 64 bits claims may be."""
+
+
 @dataclass(frozen=True)
 class Part:
     """The bytes from `start` to `stop`, behind a header of our own if the file's is wrong."""
@@ -110,7 +114,7 @@ def _put(place: int, content: bytes, view: memoryview, at: int) -> None:
 def read_at(descriptor: int, at: int, size: int) -> bytes:
     """Return `size` bytes of a file, fewer only at its end, whatever its position."""
     pieces = []
-    while size > 0 and (piece := os.pread(descriptor, size, at)):
+    while size > 0 and at <= _LAST_PLACE and (piece := os.pread(descriptor, size, at)):
         pieces.append(piece)
         at += len(piece)
         size -= len(piece)

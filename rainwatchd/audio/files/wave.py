@@ -62,8 +62,9 @@ def wave_part(descriptor: int, at: int, size: int) -> Part | None:
     share, then = promised(data.size, held), None
     if following < size:
         then = _further(descriptor, sounds[1:], size, layout, form)
-    # libsndfile refuses a second chunk of sound, or takes its head for sound.
-    if data.size < held or then is not None or (held > _LARGEST_RIFF and layout is _LITTLE):
+    # libsndfile refuses a second chunk of sound, or takes its head for sound; and a negative size.
+    refused = then is not None or data.size >= 1 << 63
+    if data.size < held or refused or (held > _LARGEST_RIFF and layout is _LITTLE):
         header = wave_header(form, held, layout.byte_order)
         return Part(data.body, data.body + held, header, share, following=following, then=then)
     # libsndfile stumbles over another file that follows.

@@ -263,6 +263,21 @@ def test_two_amiga_files_joined_are_both_heard(tmp_path: Path) -> None:
     assert (found.samples.size, found.failure, found.warnings) == (2 * SOUND.size, None, [])
 
 
+@pytest.mark.parametrize("claimed", [1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_a_chunk_that_claims_more_than_any_file_holds_is_no_end(
+    tmp_path: Path, claimed: int
+) -> None:
+    honest = encoded(SOUND, "W64", "PCM_16")
+    # The note behind the sound lies, and the sound itself.
+    note = bytes.fromhex("6c697374 2f91cf11a5d628db04c10000") + struct.pack("<Q", claimed)
+    found = heard(tmp_path, honest + note + bytes(64))
+    assert found.samples.size == pytest.approx(SOUND.size, abs=100)
+    for name, spare in (("w64", 24), ("rf64", 0)):
+        container, subtype, lie = LIARS[name]
+        found = heard(tmp_path, lie(encoded(SOUND, container, subtype), claimed - spare))
+        assert found.samples.size == SOUND.size, name
+
+
 @pytest.mark.parametrize("container", ["WAV", "W64", "RF64"])
 def test_further_chunks_of_sound_are_heard(tmp_path: Path, container: str) -> None:
     honest = encoded(SOUND, container, "PCM_16")
