@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,7 @@ def fit(heads: Heads, anchor: Anchor, site: Windows, strength: float) -> Weights
     old scores on the anchor, which stay the target there."""
     old: Weights = [(head.weight, head.bias) for head in heads.heads]
     fitted = anchor.part("fit")
-    scale = [
-        np.maximum(fitted.features[:, place].std(axis=0), 1e-6)[:, np.newaxis]
-        for place in range(len(old))
-    ]
+    scale = [_widths(fitted.features[:, place])[:, np.newaxis] for place in range(len(old))]
     features = np.concatenate([fitted.features, site.features]).astype(np.float32)
     target = np.concatenate(
         [
@@ -65,7 +63,7 @@ def fit(heads: Heads, anchor: Anchor, site: Windows, strength: float) -> Weights
     share = np.concatenate(
         [np.full(fitted.label.size, 1.0 / fitted.label.size), strength * site.weight]
     )
-    inputs = [
+    inputs: list[Any] = [
         np.ascontiguousarray(features[:, place] / scale[place].T.astype(np.float32))
         for place in range(len(old))
     ]
@@ -84,6 +82,18 @@ def fit(heads: Heads, anchor: Anchor, site: Windows, strength: float) -> Weights
         (weight + change.weight / width, bias + change.bias)
         for (weight, bias), change, width in zip(old, moved, scale, strict=True)
     ]
+
+
+def _widths(features: Values) -> Values:
+    """Return each feature's deviation, shape ``(features,)``.
+
+    One that the anchor hardly has gets that of a common one: divided by its own, the least move
+    would be a weight of thousands, and the first sound that has it would score 1.
+    """
+    deviations: Values = features.std(axis=0)
+    common = float(np.median(deviations[deviations > 0.0])) if deviations.any() else 1.0
+    widths: Values = np.maximum(deviations, common)
+    return widths
 
 
 class _Moved:
