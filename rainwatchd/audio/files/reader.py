@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import soundfile
 
@@ -13,6 +14,9 @@ from rainwatchd.audio.samples import Floats
 
 _SPARE_S = 0.05
 """A length that is wrong by less is not worth a word."""
+
+_MOST_FRAMES = 1 << 60
+"""libsndfile tells more where it does not know, as of a stream between two others."""
 
 _SKIPPED_FRAMES = 1 << 15
 """At once, of what was heard before."""
@@ -52,7 +56,8 @@ class FileReader:
     @property
     def frames(self) -> int:
         """How many there are to be read before another part, as far as libsndfile knows."""
-        return int(self._file.frames)
+        frames = int(self._file.frames)
+        return frames if self._part.counted else min(frames, _MOST_FRAMES)
 
     @property
     def duration_s(self) -> float:
@@ -135,6 +140,8 @@ class FileReader:
         if view is None:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
         file = soundfile.SoundFile(view or self._descriptor, closefd=False)
+        if part.chained is not None and file.frames > _MOST_FRAMES:
+            part = replace(part, counted=False)
         self._file, self._view, self._part, self._part_frames = file, view, part, 0
         if part.odd is not None:
             self._odd[part.odd] = None
