@@ -73,7 +73,8 @@ def _metadata(content: bytes) -> bytes:
     except IndexError as error:
         raise ModelError("damaged, cut short or not ONNX") from error
     raise ModelError(
-        f"metadata_props has no {METADATA_KEY!r}: made by `python -m training export`?"
+        f"metadata_props has no {METADATA_KEY!r}: take one that `python -m training train` or "
+        "`adapt` made"
     )
 
 

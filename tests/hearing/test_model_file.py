@@ -60,7 +60,7 @@ def test_a_model_without_metadata_is_told_how_to_be_made(tmp_path: Path) -> None
     model = tiny_graph()
     onnx.helper.set_model_props(model, {"author": "x"})
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=f"{METADATA_KEY}.*training export"):
+    with pytest.raises(ModelError, match=f"{METADATA_KEY}.*training train"):
         read_model(path)
 
 
