@@ -11,7 +11,7 @@ import pytest
 RUNTIME = Path(__file__).parents[1] / "rainwatchd"
 
 LAYERS = (
-    {"errors"},
+    {"errors", "whole"},
     {"audio"},
     {"hearing"},
     {"decision"},

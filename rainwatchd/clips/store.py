@@ -20,6 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from rainwatchd.clips.labels import SUFFIX, Label, Verdict, decode, encode
+from rainwatchd.whole import DRAFT, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class ClipStore:
         """Make the folder; remove what a killed run had not finished; read the labels."""
         with self._lock:
             self._directory.mkdir(parents=True, exist_ok=True)
-            for part in self._directory.glob(".*.part"):
+            for part in self._directory.glob(f".*{DRAFT}"):
                 part.unlink(missing_ok=True)
             for path in self._directory.glob(f"*{SUFFIX}"):
                 label = self._read(path)
@@ -130,17 +131,8 @@ class ClipStore:
 
     def add(self, name: str, data: bytes) -> None:
         """Write a file that is there whole or not at all, even after a power cut."""
-        part = self._directory / f".{name}.part"
         with self._lock:
-            try:
-                with part.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(self._directory / name)
-            except OSError:
-                part.unlink(missing_ok=True)
-                raise
+            write_whole(self._directory / name, data)
 
     def label(self, clip: str, label: Label) -> None:
         """Write the label of the recording `clip` beside it."""

@@ -7,7 +7,6 @@ passed its trial is copied into the state directory, so that there is something 
 from __future__ import annotations
 
 import logging
-import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rainwatchd.errors import ModelError
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.hearing.log_mel import FLOOR_DB
 from rainwatchd.hearing.model_file import OPEN, PACKAGED
+from rainwatchd.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -109,16 +109,11 @@ class ModelStore:
     def _keep(self, classifier: Classifier) -> None:
         if classifier.path in (PACKAGED, OPEN) or self._is_last_good(classifier):
             return
-        part = self._last_good.with_suffix(".part")
         try:
             content = classifier.path.read_bytes()
             if sha256(content).hexdigest() != classifier.digest:
                 return
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._last_good)
+            write_whole(self._last_good, content)
         except OSError as error:
             log.warning("model: no copy of it can be kept to go back to: %s", error)
 

@@ -411,7 +411,7 @@ def test_sounds_that_a_killed_run_did_not_note_are_removed(records: Records) -> 
     clips = clip_folder(records)
     keep_clips(records, clips, range(2), 1000)
     clips.write(detection(7).event_id, b"OggS")
-    (records.folder / "clips" / "x.part").touch()
+    (records.folder / "clips" / ".x.opus.part").touch()
     clips.tidy()
     assert len(list((records.folder / "clips").iterdir())) == 2
 

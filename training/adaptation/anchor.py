@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rainwatchd.errors import ModelError
-from rainwatchd.replay.calibration.ambience import write_whole
+from rainwatchd.whole import write_whole
 from training.adaptation.heads import Values
 
 SUFFIX = ".anchor.npz"

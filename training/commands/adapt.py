@@ -20,7 +20,7 @@ from rainwatchd.errors import AudioError, RainwatchError
 from rainwatchd.hearing.classifier import Classifier
 from rainwatchd.hearing.model_file import PACKAGED, ModelFile, read_model
 from rainwatchd.hearing.model_spec import ModelSpec
-from rainwatchd.replay.calibration.ambience import write_whole
+from rainwatchd.whole import write_whole
 from training.adaptation.anchor import Anchor, anchor_of, read_anchor
 from training.adaptation.features import FeatureReader
 from training.adaptation.heads import Heads, read_heads

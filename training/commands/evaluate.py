@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 
 from rainwatchd.hearing.model_file import read_model
+from rainwatchd.whole import write_whole
 from training.commands.options import add_allowances, add_streams
 from training.commands.tune import embed
 from training.dataset import Clip, DataError, read
 from training.evaluation import tables
-from training.evaluation.card import Card, replace_text
+from training.evaluation.card import Card
 from training.evaluation.duel import duel
 from training.evaluation.figures import draw
 from training.evaluation.intervals import Share
@@ -154,7 +155,7 @@ def read_rows(path: Path) -> list[Row]:
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write rows that other cards can stand beside."""
     text = msgspec.json.format(msgspec.json.encode(rows), indent=1).decode()
-    replace_text(path, text + "\n")
+    write_whole(path, (text + "\n").encode())
 
 
 def _against(

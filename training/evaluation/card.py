@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rainwatchd.decision.clip_judgement import UNMEASURED_THRESHOLD
 from rainwatchd.hearing.model_file import ModelFile
+from rainwatchd.whole import write_whole
 from training.dataset import Clip
 from training.evaluation import tables
 from training.evaluation.intervals import Share
@@ -65,15 +66,8 @@ class Card:
             _what_it_is(self.model, self.quantised),
             _data(self.trained_on, self.model, attribution.name),
         ]
-        replace_text(attribution, _attribution(self.trained_on))
-        replace_text(path, "\n\n".join(text for text in parts if text) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the whole new one."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+        write_whole(attribution, _attribution(self.trained_on).encode())
+        write_whole(path, ("\n\n".join(text for text in parts if text) + "\n").encode())
 
 
 def _head(model: ModelFile) -> str:

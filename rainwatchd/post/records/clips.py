@@ -11,6 +11,7 @@ from rainwatchd.post.messages import EVENT_ID
 from rainwatchd.post.options import StorageOptions
 from rainwatchd.post.records.intake import Intake
 from rainwatchd.post.records.store import Store
+from rainwatchd.whole import DRAFT, write_whole
 
 _AT_A_TIME = 50
 
@@ -41,17 +42,7 @@ class ClipFolder:
 
     def write(self, event_id: str, opus: bytes) -> None:
         """Write a file that is there whole or not at all; raise ``OSError`` as the disk does."""
-        path = self.path(event_id)
-        part = path.with_suffix(".part")
-        try:
-            with part.open("wb") as file:
-                file.write(opus)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        write_whole(self.path(event_id), opus)
 
     def sync(self) -> None:
         """Bring the names of what was written onto the medium too."""
@@ -89,7 +80,7 @@ class ClipFolder:
             strangers = [
                 entry.path
                 for entry in entries
-                if entry.name.endswith(".part")
+                if entry.name.endswith(DRAFT)
                 or (entry.name.endswith(".opus") and entry.name.removesuffix(".opus") not in known)
             ]
         for path in strangers:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from rainwatchd.errors import RainwatchError
 from rainwatchd.replay.archive.sources import Source
+from rainwatchd.whole import write_whole
 
 FOLDER = "parts"
 _SUFFIX = ".parquet"
@@ -92,24 +93,15 @@ def write_part(path: Path, row: Mapping[str, Any], windows: pa.Table | None = No
             table = table.append_column(name, windows[name])
     content = pa.BufferOutputStream()
     pq.write_table(table, content, compression="zstd")
-    commit(path, content.getvalue())
+    commit(path, content.getvalue().to_pybytes())
     clear(path)
 
 
-def commit(path: Path, content: bytes | pa.Buffer) -> None:
+def commit(path: Path, content: bytes) -> None:
     """Put a file there by one rename; raise `RainwatchError` where that can't be done."""
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:12]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("wb") as file:
-                file.write(content)
-                # A power cut must not leave a name without its content.
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_whole(path, content, f"-{uuid.uuid4().hex[:12]}")
     except OSError as error:
         raise RainwatchError(f"--out {path.parents[2]}: {error.strerror or error}") from error
 

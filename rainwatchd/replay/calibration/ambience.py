@@ -6,7 +6,6 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +23,7 @@ from rainwatchd.hearing.model_spec import DecisionRule
 from rainwatchd.replay.batch import Batch
 from rainwatchd.replay.progress import Progress, sizes_of
 from rainwatchd.replay.replay import Heard, Replay, Scored, replay_id
+from rainwatchd.whole import write_whole
 
 Values = NDArray[np.float64]
 
@@ -202,16 +202,3 @@ def _read(path: Path, file: Path, complaints: list[str]) -> Stretch | None:
 
 
 _ARRAYS = ("start_s", "end_s", "scores", "level_dbfs")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file by rename, so that a full disk leaves nothing that looks finished."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        # A write that fails names no file.
-        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -19,7 +19,7 @@ from rainwatchd.errors import RainwatchError
 from rainwatchd.hearing.model_file import ModelFile, read_model
 from rainwatchd.hearing.model_spec import DecisionRule, ModelSpec
 from rainwatchd.replay.calibration import ambience as hearing
-from rainwatchd.replay.calibration.ambience import Ambience, write_whole
+from rainwatchd.replay.calibration.ambience import Ambience
 from rainwatchd.replay.calibration.peaks import (
     Peak,
     PeakList,
@@ -30,6 +30,7 @@ from rainwatchd.replay.calibration.peaks import (
 from rainwatchd.replay.calibration.summary import Choice, print_choice, print_hours, print_peaks
 from rainwatchd.replay.calibration.threshold import Curve, at_threshold
 from rainwatchd.replay.folders import find_recordings
+from rainwatchd.whole import write_whole
 
 _WEATHER = ("storm",)
 """What ambience holds by nature, and nobody is sent out for: calibrated only when named."""

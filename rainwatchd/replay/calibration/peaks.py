@@ -24,8 +24,9 @@ from rainwatchd.decision.events import utc_text
 from rainwatchd.errors import AudioError, RainwatchError
 from rainwatchd.hearing.log_mel import LogMel
 from rainwatchd.hearing.model_file import ModelFile
-from rainwatchd.replay.calibration.ambience import Stretch, Values, write_whole
+from rainwatchd.replay.calibration.ambience import Stretch, Values
 from rainwatchd.replay.calibration.threshold import Curve
+from rainwatchd.whole import write_whole
 
 LISTED = 20
 
