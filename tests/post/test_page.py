@@ -288,6 +288,8 @@ def test_an_alert_sounds_and_over_tls_is_notified(
         page = visit("about:blank", ignore_https_errors=True)
         page.add_init_script(NOTIFICATIONS + ("" if secure else PLAIN))
         page.goto(f"http{'s' if secure else ''}://127.0.0.1:{post.port}/")
+        # What came before the page was told of news is not rung for.
+        expect(page.locator("#connection")).to_have_class("fine")
         page.locator("#sound").click()
         expect(page.locator("#sound")).to_have_attribute("aria-pressed", "true")
         tones = page.evaluate("window.tones")

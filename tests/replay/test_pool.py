@@ -131,6 +131,8 @@ def started(program: str) -> tuple[subprocess.Popen[str], IO[str]]:
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGHUP"])
 def test_workers_end_with_their_parent(name: str) -> None:
     program = (
+        # Whatever runs the tests may ignore it, as nohup does.
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from rainwatchd.replay.pool import Pool\n"
         "from tests.replay.test_pool import endless\n"
         "if __name__ == '__main__':\n"
