@@ -15,9 +15,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from rainwatchd.alerts.broker.mqtt import CONNECT_TIMEOUT_S, BrokerOptions, MqttError, explained
-from rainwatchd.alerts.broker.session import exchange, hung_up, refused, sign_in
-from rainwatchd.errors import ConfigError
+from rainwatchd.alerts.broker.mqtt import CONNECT_TIMEOUT_S, BrokerOptions, MqttError
+from rainwatchd.alerts.broker.session import connect, exchange, hung_up, refused
 
 SESSION_S = 60 * 24 * 3600
 """How long the broker is asked to keep messages while the post is away."""
@@ -64,24 +63,11 @@ class PostSession:
 
     def open(self) -> None:
         """Connect; `ready` turns true in a later `gather`."""
-        options = self._options
         wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         wishes.SessionExpiryInterval = self._session_s
         wishes.ReceiveMaximum = MAX_UNACKNOWLEDGED
         wishes.MaximumPacketSize = MAX_PACKET_BYTES
-        try:
-            sign_in(self._client, options)
-            self._client.connect_async(
-                *options.address,
-                keepalive=options.keepalive_s,
-                clean_start=False,
-                properties=wishes,
-            )
-            self._client.reconnect()
-        except ConfigError as error:
-            raise MqttError(str(error)) from error
-        except (OSError, ValueError) as error:
-            raise MqttError(f"{self._where}: {explained(error)}") from error
+        connect(self._client, self._options, self._where, wishes, clean_start=False)
         self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
 
     def gather(self, wake_fd: int, timeout_s: float) -> list[MQTTMessage]:

@@ -1,6 +1,6 @@
 """One session with an MQTT broker; the only module of the device that knows paho.
 
-`sign_in` and `exchange` serve the post's session as well.
+`connect` and `exchange` serve the post's session as well.
 
 MQTT version 5, because only that tells when a broker refuses a publish: under 3.1.1 a message
 that an access list denies is reported as delivered.
@@ -131,25 +131,12 @@ class Session:
         kept = any(self._wanted.values())
         if kept:
             wishes.SessionExpiryInterval = KEPT_FOR_S
-        try:
-            credentials = sign_in(self._client, options)
-            if credentials.user and credentials.password is None:
-                # Some brokers take a user alone; only a refusal shows that this one doesn't.
-                self._hint = no_password(credentials.user)
-            elif changed := changed_password(options.password_file):
-                self._hint = f"{self._hint}; {changed}"
-            self._deadline_s = time.monotonic() + 2 * CONNECT_TIMEOUT_S
-            self._client.connect_async(
-                *options.address,
-                keepalive=options.keepalive_s,
-                clean_start=not kept,
-                properties=wishes,
-            )
-            self._client.reconnect()
-        except ConfigError as error:
-            raise MqttError(str(error)) from error
-        except (OSError, ValueError) as error:
-            raise MqttError(f"{self._where}: {explained(error)}") from error
+        credentials = connect(self._client, options, self._where, wishes, clean_start=not kept)
+        if credentials.user and credentials.password is None:
+            # Some brokers take a user alone; only a refusal shows that this one doesn't.
+            self._hint = no_password(credentials.user)
+        elif changed := changed_password(options.password_file):
+            self._hint = f"{self._hint}; {changed}"
         self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
 
     def poll(self, wake_fd: int, timeout_s: float) -> None:
@@ -228,7 +215,30 @@ def hung_up(options: BrokerOptions) -> str:
     return f"hung up before it answered; if this lasts, it may want {hint}, or not know MQTT 5"
 
 
-def sign_in(client: Client, options: BrokerOptions) -> Credentials:
+def connect(
+    client: Client, options: BrokerOptions, where: str, wishes: Properties, *, clean_start: bool
+) -> Credentials:
+    """Sign in at the broker, which is at `where`, and ask for a session; return user and password.
+
+    Its answer comes with a later `exchange`. Raises `MqttError` with the reason.
+    """
+    try:
+        credentials = _sign_in(client, options)
+        client.connect_async(
+            *options.address,
+            keepalive=options.keepalive_s,
+            clean_start=clean_start,
+            properties=wishes,
+        )
+        client.reconnect()
+    except ConfigError as error:
+        raise MqttError(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise MqttError(f"{where}: {explained(error)}") from error
+    return credentials
+
+
+def _sign_in(client: Client, options: BrokerOptions) -> Credentials:
     """Give the client user, password and certificates; return the first two.
 
     Raises `MqttError` where the password would travel in the clear, `ConfigError` where it or a
