@@ -98,7 +98,7 @@ def command(options: argparse.Namespace) -> None:
             seed=SEED,
         )  # fmt: skip
         allowed = examples.without({clip.recording for clip in division.held_out})
-        settings = replace(variant.settings, epochs=options.epochs, seed=SEED)
+        settings = replace(variant.settings, epochs=options.epochs, rounds=1, seed=SEED)
         # Variants that share a network share its folder.
         data = digest(division.training)
         homes = {

@@ -71,7 +71,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="folder of the mixed windows, which runs may share; default: OUT/examples",
     )
     parser.add_argument(
-        "--epochs", type=int, default=settings.epochs, help="passes; default: %(default)s"
+        "--epochs", type=int, default=settings.epochs, help="passes a round; default: %(default)s"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=settings.rounds,
+        help="times that the learning rate rises and falls; default: %(default)s",
     )
     parser.add_argument(
         "--parts", type=int, default=3, help="of the cross-validation; default: %(default)s"
@@ -125,6 +131,7 @@ def command(options: argparse.Namespace) -> None:
         TrainingSettings(),
         gain_control=options.gain_control,
         epochs=options.epochs,
+        rounds=options.rounds,
         first_trained_block=options.first_trained_block,
         seed=SEED,
     )

@@ -45,6 +45,9 @@ class TrainingSettings:
     machines: bool = False
     """Whether other machines are classes of their own, which the exported model adds up."""
     epochs: int = 8
+    """Of a round, in which the learning rate rises and falls to nothing."""
+    rounds: int = 2
+    """Warm restarts of the learning rate (SGDR, Loshchilov & Hutter 2017)."""
     head_learning_rate: float = 2e-3
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -205,10 +208,7 @@ def _train_all(
     calibration, _ = some_windows(remix, _CALIBRATION_EXAMPLES, settings.seed)
     prepare_fine_tuning(network, settings.first_trained_block, calibration)
     batches = _batches(remix, settings)
-    steps = len(batches) * settings.epochs
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps, warmup_target=settings.learning_rate, warmup_steps=max(1, steps // 20)
-    )
+    rate = learning_rate(len(batches) * settings.epochs, settings.learning_rate)
     network.compile(
         keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
         "categorical_crossentropy",
@@ -216,7 +216,7 @@ def _train_all(
     )
     network.fit(
         batches,
-        epochs=settings.epochs,
+        epochs=settings.epochs * settings.rounds,
         validation_data=validation,
         validation_batch_size=64,
         callbacks=[
@@ -226,6 +226,21 @@ def _train_all(
         ],
         verbose=2,
     )
+
+
+def learning_rate(steps: int, highest: float) -> Any:
+    """Return Keras' schedule of rounds of `steps`: to `highest` in a twentieth, then to nothing."""
+    import keras
+
+    once = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=highest, warmup_steps=max(1, steps // 20)
+    )
+
+    class Rounds(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+        def __call__(self, step: Any) -> Any:
+            return once(keras.ops.mod(step, steps))
+
+    return Rounds()
 
 
 def _batches(remix: Remix, settings: TrainingSettings) -> Any:

@@ -21,6 +21,7 @@ from training.__main__ import main
 from training.commands.options import imagenet_weights
 from training.dataset import LABELS, Clip, DataError, read
 from training.dataset.division import divide
+from training.network.train import learning_rate
 from training.soundscape.examples import make_examples
 from training.soundscape.mixer import Recipe
 
@@ -140,7 +141,8 @@ def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     weights = _random_weights(tmp_path / "random.weights.h5")
     out = tmp_path / "run"
     command = [sys.executable, "-m", "training", "train", str(out), "--data", str(RECORDINGS)]
-    command += ["--weights", str(weights), "--examples", "128", "--epochs", "3", "--windows-s", "2"]
+    command += ["--weights", str(weights), "--examples", "128", "--windows-s", "2"]
+    command += ["--epochs", "2", "--rounds", "2"]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     curves = out / "window-of-2-s" / "curves.csv"
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
@@ -153,23 +155,35 @@ def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     assert before
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
-    assert set(_epochs(curves)) == {0, 1, 2}
-    assert "Epoch 1/3" not in done.stdout.decode()
+    assert set(_epochs(curves)) == {0, 1, 2, 3}
+    assert "Epoch 1/4" not in done.stdout.decode()
     assert (out / "model.onnx").exists()
     assert "which flatters it; nothing was held out" in done.stdout.decode()
     own = tmp_path / "own"
     command[command.index(str(out))] = str(own)
-    options = ["--from", str(out), "--mixed", str(out / "examples"), "--epochs", "1"]
+    options = ["--from", str(out), "--mixed", str(out / "examples")]
+    options += ["--epochs", "1", "--rounds", "1"]
     subprocess.run([*command, *options], cwd=ROOT, env=environment, check=True)
     spec = read_model(own / "model.onnx").spec
     assert (spec.name, spec.version, spec.licence) == ("own", "1", "CC-BY-NC-4.0")
     command[command.index(str(own))] = str(out)
-    for other in (["--epochs", "2"], ["--front-end", "wide"]):
+    for other in (["--epochs", "3"], ["--rounds", "1"], ["--front-end", "wide"]):
         refused = subprocess.run(
             [*command, *other], cwd=ROOT, env=environment, capture_output=True, check=False
         )
         assert refused.returncode == 1
         assert f"{out} holds a run with other data or settings" in refused.stderr.decode()
+
+
+def test_the_learning_rate_rises_and_falls_to_nothing_in_every_round() -> None:
+    rate = learning_rate(200, 0.01)
+    first, second = ([float(rate(step)) for step in range(at, at + 200)] for at in (0, 200))
+    assert first == second
+    assert first[0] == 0.0
+    assert first.index(max(first)) == 10
+    assert max(first) == pytest.approx(0.01)
+    assert first[-1] < 1e-5
+    assert first[10:] == sorted(first[10:], reverse=True)
 
 
 def _epochs(table: Path) -> list[int]:
