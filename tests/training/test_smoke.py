@@ -38,7 +38,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, imagenet: Path | None) -> 
     """The folder of a short training run."""
     out = tmp_path_factory.mktemp("smoke")
     weights = imagenet or _random_weights(out / "random.weights.h5")
-    options = ["--data", RECORDINGS, "--weights", weights, "--examples", 256, "--epochs", 1, "--rounds", 1]
+    options = ["--data", RECORDINGS, "--weights", weights, "--examples", 256]
+    options += ["--epochs", 1, "--rounds", 1]
     _run("-m", "training", "train", out, *options)
     return out
 
