@@ -123,6 +123,9 @@ def command(options: argparse.Namespace) -> None:
     least = TrainingSettings().batch_size
     if options.examples < least:
         raise DataError(f"--examples is {options.examples}; allowed: {least}, a batch, or more")
+    for name in ("epochs", "rounds"):
+        if getattr(options, name) < 1:
+            raise DataError(f"--{name} is {getattr(options, name)}; allowed: 1 or more")
     division = divide(read(options.data), options.licence, options.fold, options.parts)
     check_present({clip.path: clip for clip in (*division.usable, *division.held_out)}.values())
     mel = FRONT_ENDS[options.front_end]

@@ -136,6 +136,16 @@ def test_fewer_examples_than_a_batch_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["--epochs", "--rounds"])
+def test_a_training_without_a_pass_is_refused(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(tmp_path / "run"), "--data", str(RECORDINGS), name, "0"]
+    assert main(command) == 1
+    assert f"{name} is 0; allowed: 1 or more" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     weights = _random_weights(tmp_path / "random.weights.h5")
