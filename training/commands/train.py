@@ -38,7 +38,7 @@ _CALIBRATION_WINDOWS = 512
 _SHORTEST_S = 1.0
 """MobileNetV2 halves time and bands five times, and wants something left."""
 _TIMES = (
-    "On two cores mixing takes half a minute for a thousand windows and training 7 ms for a "
+    "On two cores mixing takes eight seconds for a thousand windows and training 8 ms for a "
     "window and pass: 40 minutes for 16,000 windows in two rounds of 8 passes. A run that was "
     "interrupted goes on where it was."
 )

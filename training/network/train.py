@@ -236,6 +236,7 @@ def learning_rate(steps: int, highest: float) -> Any:
         0.0, steps, warmup_target=highest, warmup_steps=max(1, steps // 20)
     )
 
+    # Keras' own CosineDecayRestarts has no warm-up.
     class Rounds(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
         def __call__(self, step: Any) -> Any:
             return once(keras.ops.mod(step, steps))
