@@ -130,8 +130,8 @@ FOLDS := $(foreach part,1 2 3,build/fold$(part)/model.onnx)
 OPEN_FOLDS := $(foreach part,1 2 3,build/open-fold$(part)/model.onnx)
 TRAIN := OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
 	$(BIN)/python -m training train --data $(SHARED)/data/manifest.csv --mixed build/examples
-# Fewer recordings give fewer windows; a second round was measured for the default alone.
-OPEN_TRAIN := $(TRAIN) --licence open --examples 12000 --rounds 1
+# Fewer recordings give fewer windows.
+OPEN_TRAIN := $(TRAIN) --licence open --examples 12000
 VERSION = --version $(shell $(BIN)/python -c 'import rainwatchd; print(rainwatchd.__version__)')
 
 # Tools that were installed anew make no model old.
