@@ -29,7 +29,7 @@ from rainwatchd.service.daemon import Daemon, listen
 from rainwatchd.service.health import Meter
 from rainwatchd.service.signals import Signals
 from rainwatchd.service.systemd_notify import SystemdNotify
-from tests.broker import Broker, Subscriber, free_port
+from tests.broker import Broker, Subscriber, free_port, until
 from tests.live import LiveDaemon
 from tests.microphone import RATE_HZ, SoundServer
 from tests.tiny_model import SPEC, self_test, write_tiny_model
@@ -143,6 +143,7 @@ def test_a_recording_played_into_the_microphone_gives_what_its_replay_gives(
     assert f"peak {live[0]['peak_score']:.2f}" in daemon.log
     assert f"event {live[0]['event_id']}" in daemon.log
     assert "Expression" not in daemon.log
+    until(lambda: len(subscriber.states) == 2, "the farewell")
     assert subscriber.states == ["online", "offline"]
 
 
@@ -182,6 +183,7 @@ def test_an_open_event_is_closed_and_delivered_when_the_daemon_stops(
     server.play(np.tile(scene()[6 * RATE_HZ : 16 * RATE_HZ], 4))
     daemon.until(lambda: subscriber.detections, "the onset")
     assert daemon.stop() == 0
+    until(lambda: len(subscriber.detections) == 2, "the offset")
     assert [found["phase"] for found in subscriber.detections] == ["onset", "offset"]
     assert subscriber.detections[1]["end_reason"] == "stopped"
 

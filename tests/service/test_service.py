@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.broker import Broker, Subscriber
+from tests.broker import Broker, Subscriber, until
 from tests.live import UNIT, LiveDaemon
 from tests.microphone import RATE_HZ, SoundServer
 from tests.sandbox import USER_ID
@@ -156,6 +156,7 @@ def test_the_installed_daemon_works_under_the_restrictions_of_its_unit(
             assert "NoNewPrivs:\t1" in status
             assert "CapBnd:\t0000000000000000" in status
             assert daemon.stop() == 0
+            until(lambda: len(subscriber.states) == 2, "the farewell")
             assert subscriber.states == ["online", "offline"]
             clip = daemon.state / "clips" / subscriber.detections[0]["clip"]
             assert clip.stat().st_uid == USER_ID
