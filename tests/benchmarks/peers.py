@@ -87,7 +87,7 @@ def librosa_and_keras() -> Hear:
 
     from rainwatchd.hearing.model_file import PACKAGED, read_model
     from training.network.model import gain_control_layer, together
-    from training.network.train import WINDOWS_S, TrainingSettings
+    from training.network.settings import WINDOWS_S, TrainingSettings
 
     spec = read_model(PACKAGED).spec
 

@@ -12,19 +12,12 @@ import msgspec
 import numpy as np
 
 from training.commands.options import add_data, add_licence, add_weights, imagenet_weights
-from training.commands.train import real_windows
 from training.dataset import check_present, digest, read
 from training.dataset.division import SEED, divide
-from training.network.train import (
-    EXAMPLE_S,
-    FRONT_ENDS,
-    WINDOWS_S,
-    Material,
-    Start,
-    TrainingSettings,
-    train_windows,
-)
-from training.soundscape.examples import Examples, make_examples
+from training.network.settings import EXAMPLE_S, FRONT_ENDS, WINDOWS_S, TrainingSettings
+from training.network.start import Start
+from training.network.train import Material, train_windows
+from training.soundscape.examples import Examples, make_examples, real_windows
 from training.soundscape.mixer import LABELS, Recipe
 
 _FALSE_SHARE = 0.01

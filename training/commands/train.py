@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from rainwatchd.hearing.log_mel import MelSpec
 from rainwatchd.hearing.model_spec import FORMAT_VERSION, DecisionRule, ModelSpec
 from training.commands.options import add_data, add_licence, add_weights, imagenet_weights
 from training.dataset import LICENCES, Clip, DataError, check_present, digest, read
@@ -20,17 +19,10 @@ from training.dataset.division import SEED, divide
 from training.evaluation.scoring import HeldOut
 from training.network.export import describe, export_onnx, quantise, run
 from training.network.model import GAIN_CONTROLS
-from training.network.train import (
-    EXAMPLE_S,
-    FRONT_ENDS,
-    WINDOWS_S,
-    Material,
-    Start,
-    TrainingSettings,
-    some_windows,
-    train_windows,
-)
-from training.soundscape.examples import Examples, make_examples
+from training.network.settings import EXAMPLE_S, FRONT_ENDS, WINDOWS_S, TrainingSettings
+from training.network.start import Start, trained_before
+from training.network.train import Material, some_windows, train_windows
+from training.soundscape.examples import Examples, make_examples, real_windows
 from training.soundscape.mixer import LABELS, Recipe
 
 _VALIDATION_EXAMPLES = 1000
@@ -138,7 +130,11 @@ def command(options: argparse.Namespace) -> None:
         first_trained_block=options.first_trained_block,
         seed=SEED,
     )
-    start = _start(options.before, options.weights, windows_s)
+    start = (
+        trained_before(options.before, windows_s)
+        if options.before
+        else Start(imagenet_weights(options.weights))
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     shape = {"mel": asdict(mel), "recipe": asdict(recipe), "settings": asdict(settings)}
     data = digest(division.training)
@@ -215,50 +211,6 @@ def command(options: argparse.Namespace) -> None:
             f"accuracy: {accuracy:.1%} of windows of recordings that it was trained on, which "
             f"flatters it; nothing was held out: --fold 1 measures"
         )
-
-
-def real_windows(
-    folder: Path,
-    clips: Sequence[Clip],
-    mel: MelSpec,
-    recipe: Recipe,
-    window_s: float,
-    *,
-    count: int,
-    seed: int,
-) -> Examples:
-    """Return held-out windows: real recordings only, mixed as sound."""
-    frames = mel.frames_in(window_s)
-    real = replace(
-        recipe,
-        length=mel.samples_in(frames),
-        synthetic_engine=0.0,
-        synthetic_chainsaw=0.0,
-        ready=1.0,
-    )
-    return make_examples(folder, clips, mel, frames, real, count=count, seed=seed)
-
-
-def _start(before: Path | None, weights: Path | None, windows_s: Sequence[float]) -> Start:
-    """Find what the networks start from; `DataError` in seconds, not after the mixing."""
-    if before is None:
-        return Start(imagenet_weights(weights))
-    if before.is_dir():
-        found: Mapping[float, Path] = {
-            length: before / f"window-of-{length:g}-s" / "trained.weights.h5"
-            for length in windows_s
-        }
-    else:
-        found = {windows_s[-1]: before}
-    missing = [path for path in found.values() if not path.is_file()]
-    if missing:
-        raise DataError(
-            f"--from {before}: {missing[0]} isn't there; give the folder of a finished run with "
-            "the same windows, or a weights file"
-        )
-    if len(found) < len(windows_s):
-        raise DataError(f"--from {before}: one file for {len(windows_s)} windows; give a folder")
-    return Start(trained=found)
 
 
 def _lengths(windows_s: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,28 @@ def make_examples(
     parts = [np.load(shard) for shard in shards]
     arrays = [np.concatenate([part[name] for part in parts])[:count] for name in _ARRAYS]
     return Examples(*arrays)
+
+
+def real_windows(
+    folder: Path,
+    clips: Sequence[Clip],
+    mel: MelSpec,
+    recipe: Recipe,
+    window_s: float,
+    *,
+    count: int,
+    seed: int,
+) -> Examples:
+    """Return held-out windows: real recordings only, mixed as sound."""
+    frames = mel.frames_in(window_s)
+    real = replace(
+        recipe,
+        length=mel.samples_in(frames),
+        synthetic_engine=0.0,
+        synthetic_chainsaw=0.0,
+        ready=1.0,
+    )
+    return make_examples(folder, clips, mel, frames, real, count=count, seed=seed)
 
 
 def _write_all(
