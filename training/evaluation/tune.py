@@ -29,8 +29,8 @@ _M_OF_N_S = ((2.0, 3.0), (3.0, 5.0), (4.0, 8.0))
 """Time above the on-threshold within a span that starts an event. Never one window: ambience does
 not run out of short sounds that no validation holds."""
 
-_ALERT_M_OF_N_S = ((2.0, 3.0),)
-"""What ships asks for two seconds of three: see `training/notes.md` for what longer forms cost."""
+_ALERT_M_OF_N_S = ((3.0, 5.0),)
+"""What ships asks for three seconds of five: see `training/notes.md` for longer and shorter ones."""
 
 _STORM_M_OF_N_S = ((4.0, 8.0),)
 """Nobody drives out for a storm, so it may take its time."""
