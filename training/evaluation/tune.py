@@ -30,7 +30,7 @@ _M_OF_N_S = ((2.0, 3.0), (3.0, 5.0), (4.0, 8.0))
 not run out of short sounds that no validation holds."""
 
 _ALERT_M_OF_N_S = ((3.0, 5.0),)
-"""What ships asks for three seconds of five: see `training/notes.md` for longer and shorter ones."""
+"""What ships asks for three seconds of five; `training/notes.md` has longer and shorter ones."""
 
 _STORM_M_OF_N_S = ((4.0, 8.0),)
 """Nobody drives out for a storm, so it may take its time."""
